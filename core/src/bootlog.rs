@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Boot logs: what a kernel (and Xen) printed about a machine's memory, and the layouts made of it.
+//!
+//! [`BootLog::parse`] reads anything and never fails; what it could not make out is in
+//! [`BootLog::notes`]. [`BootLog::native`] and [`BootLog::xen`] then make the [`crate::layout::Layout`] of
+//! a cell, and [`derive_xen`] does the latter for a layout file. `lines` undoes what mail did to the text,
+//! `map_line` knows the forms of a map's line, `kind` tells a dom0 from a laptop, `machine` holds the
+//! rules for kernel, ramdisk and Xen's boot objects.
+
+mod kind;
+mod lines;
+mod machine;
+mod map_line;
+mod note;
+
+pub use kind::LogKind;
+pub use machine::{BootLogError, derive_xen};
+pub use note::{Note, NoteKind};
+
+use crate::addr::PhysRange;
+use crate::e820::E820Type;
+use crate::layout::Excerpt;
+use kind::Evidence;
+use lines::Line;
+use map_line::{MapLine, TypeText};
+
+/// At which stage of booting a map was printed, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MapStage {
+    /// By Xen, of the whole machine, before the kernel starts.
+    Hypervisor,
+    /// By the kernel, as the firmware or boot loader gave it (`BIOS-e820:`).
+    Bios,
+    /// By a PV guest's kernel, as Xen gave it (`Xen:`).
+    Xen,
+    /// After `mem=` and `memmap=` on the command line (`user:`).
+    User,
+    /// With the boot loader's data split off (`reserve setup_data:`).
+    SetupData,
+    /// After the kernel changed it (`modified:`).
+    Modified,
+}
+
+/// One line of a printed map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The bytes, half open, as printed: the end may be at or before the start.
+    pub range: PhysRange,
+    /// What they are. Types without a number of their own here are reserved.
+    pub kind: E820Type,
+    /// The line of the log, from 1.
+    pub line: usize,
+}
+
+/// A memory map as printed: starts ascending, but ranges possibly overlapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogMap {
+    /// Whose map it is.
+    pub stage: MapStage,
+    /// Its lines, at least one.
+    pub entries: Vec<LogEntry>,
+}
+
+/// What a boot log says about a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootLog {
+    kind: LogKind,
+    maps: Vec<LogMap>,
+    ramdisk: Option<PhysRange>,
+    has_gb_pages: bool,
+    is_32_bit: bool,
+    notes: Vec<Note>,
+}
+
+impl BootLog {
+    /// Reads a log. Takes time linear in its length, whatever it holds.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut reader = Reader::default();
+        for line in lines::lines(text) {
+            reader.read(&line);
+        }
+        reader.finish()
+    }
+
+    /// Where its kernel ran: as its `# kind:` comment says, else as its lines show.
+    #[must_use]
+    pub const fn kind(&self) -> LogKind {
+        self.kind
+    }
+
+    /// The maps printed, in their order.
+    #[must_use]
+    pub fn maps(&self) -> &[LogMap] {
+        &self.maps
+    }
+
+    /// The map the layouts are made of: the first that a kernel was given.
+    #[must_use]
+    pub fn first_map(&self) -> Option<&LogMap> {
+        self.maps.iter().find(|map| matches!(map.stage, MapStage::Bios | MapStage::Xen))
+    }
+
+    /// Where the boot loader put the initial ramdisk, in bytes.
+    #[must_use]
+    pub const fn ramdisk(&self) -> Option<PhysRange> {
+        self.ramdisk
+    }
+
+    /// Whether the kernel printed that it maps a piece with 1 GiB pages.
+    #[must_use]
+    pub const fn has_gb_pages(&self) -> bool {
+        self.has_gb_pages
+    }
+
+    /// Whether the kernel was a 32-bit one. Its machine is run as 64-bit.
+    #[must_use]
+    pub const fn is_32_bit(&self) -> bool {
+        self.is_32_bit
+    }
+
+    /// What a person should know about how the log was read, in the order of the lines.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+/// More maps than a machine prints, even over some boots; a text with more is junk.
+const MAX_MAPS: usize = 256;
+
+/// More notes than anyone reads.
+const MAX_NOTES: usize = 1000;
+
+/// An entry whose type is still to come, on the next line.
+struct Wrapped {
+    map: usize,
+    entry: usize,
+    line: usize,
+    begun: String,
+}
+
+/// What the lines said so far.
+#[derive(Default)]
+struct Reader {
+    evidence: Evidence,
+    maps: Vec<LogMap>,
+    /// By stage: the map the next entry belongs to.
+    open: [Option<usize>; 6],
+    wrapped: Option<Wrapped>,
+    ramdisk: Option<PhysRange>,
+    has_gb_pages: bool,
+    notes: Vec<Note>,
+    n_notes: usize,
+    has_lost_maps: bool,
+}
+
+impl Reader {
+    fn read(&mut self, line: &Line<'_>) {
+        let text = &*line.text;
+        if let Some(comment) = text.strip_prefix('#') {
+            self.evidence.read_comment(comment.trim_start(), line.number);
+            return;
+        }
+        if let Some(wrapped) = self.wrapped.take()
+            && self.ends_wrapped(&wrapped, text)
+        {
+            return;
+        }
+        self.evidence.read_line(text, line.number);
+        match map_line::read(text) {
+            Some(MapLine::Entry { stage, range, kind }) => self.add_entry(stage, range, kind, line.number),
+            Some(MapLine::Gap) => {}
+            Some(MapLine::NotUnderstood) => self.note(line.number, NoteKind::NotUnderstood(Excerpt::new(text.trim()))),
+            None => self.read_other(text, line.number),
+        }
+    }
+
+    fn read_other(&mut self, text: &str, number: usize) {
+        if text.contains("physical RAM map:") {
+            self.open = Default::default();
+        } else if text.trim_end().ends_with("page 1G") {
+            self.has_gb_pages = true;
+        } else if let Some((before, range)) = text.split_once("RAMDISK:") {
+            // `Allocated new RAMDISK:` is where the kernel moved it to, later.
+            if self.ramdisk.is_some() || before.trim_end().ends_with("new") {
+                return;
+            }
+            match map_line::read_range(range).filter(|found| !found.range.is_empty()) {
+                Some(found) => self.ramdisk = Some(found.range),
+                None => self.note(number, NoteKind::NotUnderstood(Excerpt::new(text.trim()))),
+            }
+        }
+    }
+
+    fn add_entry(&mut self, stage: MapStage, range: PhysRange, kind: TypeText<'_>, line: usize) {
+        let known = match kind {
+            TypeText::Known(known) => known,
+            TypeText::Cut(_) => E820Type::Reserved,
+            TypeText::Unknown(text) => {
+                self.note(line, NoteKind::UnknownType(Excerpt::new(text)));
+                E820Type::Reserved
+            }
+        };
+        let entry = LogEntry { range, kind: known, line };
+        let Some(map) = self.map_for(stage, entry) else { return };
+        self.open[stage as usize] = Some(map);
+        let entries = &mut self.maps[map].entries;
+        entries.push(entry);
+        if let TypeText::Cut(begun) = kind {
+            self.wrapped = Some(Wrapped { map, entry: entries.len() - 1, line, begun: begun.to_owned() });
+        }
+    }
+
+    /// The map an entry belongs to: the one its stage has open, as long as starts ascend. `None` if the
+    /// entry adds nothing.
+    fn map_for(&mut self, stage: MapStage, entry: LogEntry) -> Option<usize> {
+        let open = self.open[stage as usize].map(|map| (map, &self.maps[map].entries));
+        if let Some((map, entries)) = open
+            && let [first, ..] = entries[..]
+            && let [.., last] = entries[..]
+        {
+            // Logs that come from a console and from the kernel's buffer have each line twice.
+            if (last.range, last.kind) == (entry.range, entry.kind) {
+                self.note(entry.line, NoteKind::Repeated { line: last.line });
+                return None;
+            }
+            // Starting over where the map began is another boot; anywhere lower, lines are missing or mixed up.
+            let starts_over = 1 < entries.len() && entry.range.start == first.range.start;
+            if last.range.start <= entry.range.start && !starts_over {
+                return Some(map);
+            }
+            if !starts_over {
+                self.note(entry.line, NoteKind::MapEndsHere);
+            }
+        }
+        if self.maps.len() == MAX_MAPS {
+            if !self.has_lost_maps {
+                self.note(entry.line, NoteKind::TooManyMaps);
+            }
+            self.has_lost_maps = true;
+            return None;
+        }
+        self.maps.push(LogMap { stage, entries: Vec::new() });
+        Some(self.maps.len() - 1)
+    }
+
+    /// Whether the line is the rest of an entry that mail has wrapped.
+    fn ends_wrapped(&mut self, wrapped: &Wrapped, text: &str) -> bool {
+        let whole = format!("{} {}", wrapped.begun, &text[..text.floor_char_boundary(80)]);
+        if let TypeText::Known(kind) = map_line::read_type(&whole) {
+            self.maps[wrapped.map].entries[wrapped.entry].kind = kind;
+            return true;
+        }
+        self.note(wrapped.line, NoteKind::NoType);
+        false
+    }
+
+    fn note(&mut self, line: usize, kind: NoteKind) {
+        self.n_notes += 1;
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(Note { line: Some(line), kind });
+        }
+    }
+
+    fn finish(mut self) -> BootLog {
+        if let Some(wrapped) = self.wrapped.take() {
+            self.note(wrapped.line, NoteKind::NoType);
+        }
+        let n_unlisted = self.n_notes - self.notes.len();
+        if 0 < n_unlisted {
+            self.notes.push(Note { line: None, kind: NoteKind::More(n_unlisted) });
+        }
+        if let Some(line) = self.evidence.line_of_32_bit {
+            self.notes.push(Note { line: Some(line), kind: NoteKind::ThirtyTwoBit });
+        }
+        let (kind, is_stated) = self.evidence.kind(&self.maps);
+        if !is_stated {
+            self.notes.push(Note { line: None, kind: NoteKind::KindDeduced(kind) });
+        }
+        self.notes.sort_by_key(|note| note.line.unwrap_or(usize::MAX));
+        BootLog {
+            kind,
+            maps: self.maps,
+            ramdisk: self.ramdisk,
+            has_gb_pages: self.has_gb_pages,
+            is_32_bit: self.evidence.line_of_32_bit.is_some(),
+            notes: self.notes,
+        }
+    }
+}

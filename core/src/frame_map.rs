@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A value for each page frame, stored once for each run of 512 frames that agree.
+//!
+//! Tables map memory in runs, so most questions asked of a frame have the same answer as for its
+//! neighbours. A chunk becomes an array only when its frames differ.
+
+use crate::addr::{Pfn, PfnRange, index};
+use rustc_hash::FxHashMap;
+use std::cell::Cell;
+
+/// Frames per chunk. Independent of the geometry: it decides the speed, never an answer.
+const CHUNK: u64 = 512;
+/// Chunks per directory.
+const DIRECTORY: u64 = 512;
+
+#[derive(Clone, Debug)]
+enum Chunk<T> {
+    Same(T),
+    Each(Box<[T]>),
+}
+
+/// A value of type `T` for every frame, `T::default()` where none was set.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameMap<T> {
+    directories: Vec<Box<[Chunk<T>]>>,
+    by_number: FxHashMap<u64, usize>,
+    /// The directory used last: neighbours are asked for one after the other.
+    last: Cell<(u64, usize)>,
+}
+
+impl<T: Copy + Default + PartialEq> FrameMap<T> {
+    pub(crate) fn new() -> Self {
+        Self { directories: Vec::new(), by_number: FxHashMap::default(), last: Cell::new((u64::MAX, 0)) }
+    }
+
+    #[inline]
+    fn directory(&self, number: u64) -> Option<usize> {
+        let (last, at) = self.last.get();
+        if last == number {
+            return Some(at);
+        }
+        let at = *self.by_number.get(&number)?;
+        self.last.set((number, at));
+        Some(at)
+    }
+
+    fn chunk_mut(&mut self, chunk: u64) -> &mut Chunk<T> {
+        let number = chunk / DIRECTORY;
+        let at = self.directory(number).unwrap_or_else(|| {
+            let at = self.directories.len();
+            self.directories.push(vec![Chunk::Same(T::default()); index(DIRECTORY)].into_boxed_slice());
+            self.by_number.insert(number, at);
+            self.last.set((number, at));
+            at
+        });
+        &mut self.directories[at][index(chunk % DIRECTORY)]
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, pfn: Pfn) -> T {
+        let chunk = pfn.get() / CHUNK;
+        match self.directory(chunk / DIRECTORY).map(|at| &self.directories[at][index(chunk % DIRECTORY)]) {
+            None => T::default(),
+            Some(Chunk::Same(value)) => *value,
+            Some(Chunk::Each(values)) => values[index(pfn.get() % CHUNK)],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, pfn: Pfn, value: T) {
+        let at = index(pfn.get() % CHUNK);
+        let chunk = self.chunk_mut(pfn.get() / CHUNK);
+        match chunk {
+            Chunk::Each(values) => values[at] = value,
+            Chunk::Same(same) => {
+                if *same != value {
+                    let mut values = vec![*same; index(CHUNK)].into_boxed_slice();
+                    values[at] = value;
+                    *chunk = Chunk::Each(values);
+                }
+            }
+        }
+    }
+
+    /// Replaces the value of each frame of the range by what `change` makes of it. `change` must answer
+    /// the same for the same value: it is asked once for frames that agree.
+    ///
+    /// Stops at the first frame for which `change` fails, all frames before it changed, and gives that
+    /// frame and the error.
+    pub(crate) fn try_update<E>(
+        &mut self,
+        range: PfnRange,
+        mut change: impl FnMut(T) -> Result<T, E>,
+    ) -> Result<(), (Pfn, E)> {
+        let mut pfn = range.start;
+        while pfn < range.end {
+            let chunk_start = pfn.align_down(CHUNK);
+            let end = chunk_start.saturating_add(CHUNK).min(range.end);
+            let is_whole = pfn == chunk_start && end.offset_from(pfn) == CHUNK;
+            let chunk = self.chunk_mut(pfn.get() / CHUNK);
+            if let (Chunk::Same(same), true) = (&mut *chunk, is_whole) {
+                *same = change(*same).map_err(|error| (pfn, error))?;
+            } else {
+                if let Chunk::Same(same) = *chunk {
+                    *chunk = Chunk::Each(vec![same; index(CHUNK)].into_boxed_slice());
+                }
+                let Chunk::Each(values) = chunk else { unreachable!("made an array just above") };
+                let first = index(pfn.offset_from(chunk_start));
+                let n = index(end.offset_from(pfn));
+                for (value, at) in values[first..first + n].iter_mut().zip(0..) {
+                    *value = change(*value).map_err(|error| (pfn.saturating_add(at), error))?;
+                }
+            }
+            pfn = end;
+        }
+        Ok(())
+    }
+
+    /// The first frame of the range whose value is wanted.
+    pub(crate) fn find(&self, range: PfnRange, wanted: impl Fn(T) -> bool) -> Option<Pfn> {
+        let mut pfn = range.start;
+        while pfn < range.end {
+            let chunk = pfn.get() / CHUNK;
+            let end = pfn.align_down(CHUNK).saturating_add(CHUNK).min(range.end);
+            match self.directory(chunk / DIRECTORY).map(|at| &self.directories[at][index(chunk % DIRECTORY)]) {
+                Some(Chunk::Each(values)) => {
+                    let first = index(pfn.get() % CHUNK);
+                    let n = index(end.offset_from(pfn));
+                    if let Some(at) = values[first..first + n].iter().position(|&value| wanted(value)) {
+                        return Some(pfn.saturating_add(at as u64));
+                    }
+                }
+                Some(Chunk::Same(value)) if wanted(*value) => return Some(pfn),
+                Some(Chunk::Same(_)) => {}
+                None if wanted(T::default()) => return Some(pfn),
+                None => {}
+            }
+            pfn = end;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn it_answers_like_a_plain_map(steps in prop::collection::vec((0u64..3000, 0u64..1500, 0u8..4), 0..30)) {
+            let mut map = FrameMap::<u8>::new();
+            let mut plain = BTreeMap::<u64, u8>::new();
+            for (start, len, value) in steps {
+                if len < 2 {
+                    map.set(Pfn::new(start), value);
+                    plain.insert(start, value);
+                } else {
+                    let range = PfnRange::from_numbers(start, start + len);
+                    map.try_update(range, |old| Ok::<_, ()>(old.wrapping_add(value))).expect("never fails");
+                    for pfn in start..start + len {
+                        let new = plain.get(&pfn).copied().unwrap_or_default().wrapping_add(value);
+                        plain.insert(pfn, new);
+                    }
+                }
+            }
+            for pfn in 0..5000 {
+                prop_assert_eq!(map.get(Pfn::new(pfn)), plain.get(&pfn).copied().unwrap_or_default());
+            }
+            let expected = (0..5000).find(|pfn| plain.get(pfn).copied().unwrap_or_default() == 3);
+            prop_assert_eq!(map.find(PfnRange::from_numbers(0, 5000), |value| value == 3), expected.map(Pfn::new));
+        }
+    }
+}

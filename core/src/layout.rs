@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A layout: one machine on one back end, as the kernel finds it when it starts to build page tables.
+//!
+//! [`Layout`] is plain data. It is read from a layout file by [`Layout::parse`] (in `parse`), written by
+//! [`Layout::render`] (in `render`), or made from a boot log by [`crate::bootlog`].
+
+mod parse;
+mod render;
+
+pub(crate) use parse::{BOOT_MAPPED, before_or_at_start};
+pub use parse::{Excerpt, LayoutError, LayoutErrorKind, MAX_LAYOUT_BYTES, looks_like_layout};
+
+use crate::addr::{Mfn, Pfn, PfnRange, PhysAddr, PhysRange};
+use crate::e820::E820Map;
+use crate::geometry::Geometry;
+
+/// Who owns the MMU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Backend {
+    /// The kernel itself: entries are plain stores.
+    Native,
+    /// Xen, for a PV guest: tables are typed pages, and writes can be refused.
+    Xen,
+}
+
+impl Backend {
+    /// The word used on the command line, in cell names and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Xen => "xen",
+        }
+    }
+}
+
+/// A range reserved in memblock before the build starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The bytes.
+    pub range: PhysRange,
+    /// Whose they are, `RAMDISK` for example.
+    pub name: String,
+}
+
+/// One range of a NUMA node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The node's number.
+    pub id: u32,
+    /// The bytes.
+    pub range: PhysRange,
+}
+
+/// What the processor can do and how the kernel was configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the layout file, named there and here alike")]
+pub struct Switches {
+    /// 2 MiB pages.
+    pub pse: bool,
+    /// 1 GiB pages.
+    pub gbpages: bool,
+    /// The no-execute bit.
+    pub nx: bool,
+    /// Global pages.
+    pub pge: bool,
+    /// A trampoline for other processors is reserved below 1 MiB.
+    pub trampoline: bool,
+    /// The kernel sets up NUMA nodes.
+    pub numa: bool,
+    /// `memtest=` on the command line: free memory is written to right after it is mapped.
+    pub memtest: bool,
+    /// Under Xen, the privileged domain.
+    pub dom0: bool,
+}
+
+impl Switches {
+    /// What a layout file that names none of them means.
+    pub const DEFAULT: Self = Self {
+        pse: true,
+        gbpages: false,
+        nx: true,
+        pge: true,
+        trampoline: false,
+        numa: true,
+        memtest: false,
+        dom0: false,
+    };
+}
+
+/// What Xen's domain builder left for a PV guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XenBoot {
+    /// It maps `[0, mapped_end)`.
+    pub mapped_end: PhysAddr,
+    /// Its page tables start here.
+    pub pt_base: PhysAddr,
+    /// How many frames they take.
+    pub pt_frames: u64,
+    /// The physical-to-machine list.
+    pub mfn_list: PhysAddr,
+}
+
+/// How the p2m answers for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// An ordinary frame of the guest.
+    Frame(Mfn),
+    /// A frame outside the guest's memory, mapped one to one.
+    Identity(Mfn),
+    /// No machine frame stands behind it.
+    Invalid,
+}
+
+/// The physical-to-machine translation, as ranges that differ from the ordinary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct P2m {
+    invalid: Vec<PfnRange>,
+    identity: Vec<PfnRange>,
+}
+
+impl P2m {
+    /// Makes one from the ranges a layout names, in any order, overlapping or not. Where an invalid and
+    /// an identity range overlap, invalid wins.
+    #[must_use]
+    pub fn new(invalid: &[PfnRange], identity: &[PfnRange]) -> Self {
+        Self { invalid: merge(invalid), identity: merge(identity) }
+    }
+
+    /// Whether every frame is an ordinary one.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.invalid.is_empty() && self.identity.is_empty()
+    }
+
+    /// The invalid ranges, ascending and merged.
+    #[must_use]
+    pub fn invalid(&self) -> &[PfnRange] {
+        &self.invalid
+    }
+
+    /// The translation of a frame, and the first frame past it that may translate in another way.
+    #[must_use]
+    pub fn run(&self, pfn: Pfn) -> (Machine, Pfn) {
+        let (in_invalid, invalid_edge) = edge(&self.invalid, pfn);
+        if in_invalid {
+            return (Machine::Invalid, invalid_edge);
+        }
+        let (in_identity, identity_edge) = edge(&self.identity, pfn);
+        let mfn = Mfn::new(pfn.get());
+        let machine = if in_identity { Machine::Identity(mfn) } else { Machine::Frame(mfn) };
+        (machine, invalid_edge.min(identity_edge))
+    }
+}
+
+/// Whether the pfn lies in one of the ranges, and where that next changes.
+fn edge(ranges: &[PfnRange], pfn: Pfn) -> (bool, Pfn) {
+    let next = ranges.partition_point(|range| range.end <= pfn);
+    match ranges.get(next) {
+        Some(range) if range.start <= pfn => (true, range.end),
+        Some(range) => (false, range.start),
+        None => (false, Pfn::new(u64::MAX)),
+    }
+}
+
+fn merge(ranges: &[PfnRange]) -> Vec<PfnRange> {
+    let mut sorted: Vec<PfnRange> = ranges.iter().copied().filter(|range| !range.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<PfnRange> = Vec::with_capacity(sorted.len());
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// One machine on one back end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Its name, as traces and reports print it.
+    pub name: String,
+    /// Table shape and landmarks.
+    pub geometry: Geometry,
+    /// The firmware's map.
+    pub e820: E820Map,
+    /// The kernel image.
+    pub kernel: PhysRange,
+    /// Where early BRK allocation starts.
+    pub brk: PhysAddr,
+    /// What is reserved before the build, in the order of the file.
+    pub reservations: Vec<Reservation>,
+    /// Natively: the end of what the boot code mapped, as the kernel believes it (`max_pfn_mapped`).
+    pub boot_mapped: PhysAddr,
+    /// Processor and configuration switches, as the machine has them; see [`Layout::features`].
+    pub switches: Switches,
+    /// NUMA nodes, ascending; empty means one node over all memory.
+    pub nodes: Vec<Node>,
+    /// An ACPI table that is mapped through the fixmap between the build and NUMA set-up.
+    pub acpi: Option<PhysAddr>,
+    /// Whether this layout is run under Xen.
+    pub backend: Backend,
+    /// What Xen's domain builder left; always there when `backend` is Xen.
+    pub xen: Option<XenBoot>,
+    /// Frames that do not translate in the ordinary way under Xen.
+    pub p2m: P2m,
+}
+
+impl Layout {
+    /// The switches as the kernel sees them: Xen hides large and global pages from a PV guest.
+    #[must_use]
+    pub const fn features(&self) -> Switches {
+        let mut switches = self.switches;
+        if matches!(self.backend, Backend::Xen) {
+            switches.pse = false;
+            switches.gbpages = false;
+            switches.pge = false;
+        }
+        switches
+    }
+
+    /// The page behind the last whole page of RAM (`max_pfn`).
+    #[must_use]
+    pub fn max_pfn(&self) -> Pfn {
+        let pages = |ram| self.geometry.whole_pages(ram);
+        self.e820.ram().map(pages).filter(|run| !run.is_empty()).map(|run| run.end).max().unwrap_or_default()
+    }
+
+    /// The page behind the last whole page of RAM below 4 GiB (`max_low_pfn`).
+    #[must_use]
+    pub fn max_low_pfn(&self) -> Pfn {
+        let line = self.geometry.pfn_down(self.geometry.low_end);
+        let pages = |ram| self.geometry.whole_pages(ram);
+        let below = self.e820.ram().map(pages).filter(|run| !run.is_empty() && run.start < line);
+        below.map(|run| run.end.min(line)).max().unwrap_or_default()
+    }
+}

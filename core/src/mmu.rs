@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The MMU back ends: every page-table entry is written here, natively or as Xen allows it.
+//!
+//! Natively an entry is a store. Under Xen PV a table is a typed page ([`typed`]), entries follow the
+//! p2m, a new table is made read-only and, at level 1, pinned before it is linked, and a request that
+//! breaks Xen's rules is refused.
+
+mod typed;
+
+use crate::addr::{Pfn, PfnRange};
+use crate::entry::{Entry, EntryFlags};
+use crate::geometry::Level;
+use crate::layout::{Layout, Machine, P2m};
+use crate::table::{EntryRun, TableId, TableStore};
+use crate::walk::{Walk, walk};
+use typed::TypedFrames;
+pub use typed::{Refusal, Wanted};
+
+/// A request that Xen refused, and the kernel function that then hits its `BUG()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("BUG() in {function} ({refusal})")]
+pub struct Bug {
+    /// The kernel function.
+    pub function: &'static str,
+    /// What Xen said.
+    pub refusal: Refusal,
+}
+
+/// Names the kernel function in which a refusal becomes a `BUG()`.
+fn in_function(function: &'static str) -> impl Fn(Refusal) -> Bug {
+    move |refusal| Bug { function, refusal }
+}
+
+/// A fixmap slot through which a table page is written for a while.
+#[derive(Clone, Copy, Debug)]
+struct FixmapSlot {
+    page: Pfn,
+    is_writable: bool,
+}
+
+/// The tables and who guards them.
+#[derive(Debug)]
+pub(crate) struct Mmu<'l> {
+    pub(crate) tables: TableStore,
+    pub(crate) root: TableId,
+    typed: Option<TypedFrames>,
+    p2m: Option<&'l P2m>,
+    supported: EntryFlags,
+    fixmap: Vec<FixmapSlot>,
+    /// Tables that became live by the last operations, for whoever watches links.
+    pub(crate) newly_linked: Vec<Pfn>,
+    pub(crate) tracks_links: bool,
+}
+
+impl<'l> Mmu<'l> {
+    /// An MMU that owns `tables`, below `root`. `p2m` is given where entries follow it.
+    pub(crate) fn native(layout: &'l Layout, tables: TableStore, root: TableId) -> Self {
+        let features = layout.features();
+        let mut supported = EntryFlags::all();
+        supported.set(EntryFlags::NO_EXECUTE, features.nx);
+        supported.set(EntryFlags::GLOBAL, features.pge);
+        let (typed, p2m) = (None, None);
+        let mut mmu = Self {
+            tables,
+            root,
+            typed,
+            p2m,
+            supported,
+            fixmap: Vec::new(),
+            newly_linked: Vec::new(),
+            tracks_links: false,
+        };
+        mmu.link(root);
+        mmu.newly_linked.clear();
+        mmu
+    }
+
+    /// Hands the tables over to Xen: the root is pinned, and everything below it typed.
+    pub(crate) fn guard(&mut self, p2m: Option<&'l P2m>, statics: &[Pfn]) -> Result<(), Refusal> {
+        let mut typed = TypedFrames::new();
+        typed.pin(&self.tables, self.root)?;
+        for &page in statics {
+            if let Some(id) = self.tables.at(page) {
+                typed.pin(&self.tables, id)?;
+                self.tables.set_linked(id, true);
+            }
+        }
+        self.typed = Some(typed);
+        self.p2m = p2m;
+        Ok(())
+    }
+
+    /// Whether tables are guarded, which is to say whether Xen owns them.
+    pub(crate) const fn is_guarded(&self) -> bool {
+        self.typed.is_some()
+    }
+
+    /// Walks the live tables for the page's address in the direct map.
+    pub(crate) fn walk(&self, pfn: Pfn) -> Walk {
+        walk(&self.tables, self.root, pfn)
+    }
+
+    /// Whether an entry for any of the pages would not be zero.
+    pub(crate) fn any_entry(&self, pages: PfnRange) -> bool {
+        let Some(p2m) = self.p2m.filter(|p2m| !p2m.is_plain()) else { return true };
+        let mut pfn = pages.start;
+        while pfn < pages.end {
+            let (machine, next) = p2m.run(pfn);
+            if machine != Machine::Invalid {
+                return true;
+            }
+            pfn = next;
+        }
+        false
+    }
+
+    /// Makes leaves for `pages` from `slot` on, those of `read_only` without the writable bit. The slots
+    /// must be empty or hold leaves of no other page.
+    pub(crate) fn set_leaves(
+        &mut self,
+        id: TableId,
+        slot: u64,
+        pages: PfnRange,
+        flags: EntryFlags,
+        read_only: Option<PfnRange>,
+    ) -> Result<(), Bug> {
+        let flags = flags & self.supported;
+        let level = self.tables.get(id).level();
+        let per_entry = self.tables.geometry().pages_per_entry(level);
+        let mut start = pages.start;
+        while start < pages.end {
+            let mut end = pages.end;
+            let mut flags = flags;
+            let mut frame = Some(start.get());
+            if let Some(p2m) = self.p2m.filter(|p2m| !p2m.is_plain()) {
+                let (machine, next) = p2m.run(start);
+                end = end.min(next);
+                frame = match machine {
+                    Machine::Frame(mfn) => Some(mfn.get()),
+                    Machine::Identity(mfn) => {
+                        flags |= EntryFlags::IO;
+                        Some(mfn.get())
+                    }
+                    Machine::Invalid => None,
+                };
+            }
+            if let Some(guarded) = read_only.filter(|guarded| !guarded.is_empty() && frame.is_some()) {
+                if guarded.contains(start) {
+                    flags -= EntryFlags::WRITABLE;
+                    end = end.min(guarded.end);
+                } else if start < guarded.start {
+                    end = end.min(guarded.start);
+                }
+            }
+            if let Some(frame) = frame {
+                let run = EntryRun {
+                    slot: slot + start.offset_from(pages.start) / per_entry,
+                    n: end.offset_from(start).div_ceil(per_entry),
+                    first: Entry::new(frame, flags),
+                    step: per_entry * Entry::FRAME_STEP,
+                };
+                if let Some(typed) = &mut self.typed {
+                    typed.leaves_change(&self.tables, id, run).map_err(in_function("xen_set_pte"))?;
+                }
+                self.tables.write(id, run);
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Zeroes `n` entries from `slot` on, dropping what they link. Gives how many were not zero.
+    pub(crate) fn clear(&mut self, id: TableId, slot: u64, n: u64) -> u64 {
+        let step = Entry::FRAME_STEP * self.tables.geometry().pages_per_entry(self.tables.get(id).level());
+        let old: Vec<EntryRun> =
+            self.tables.get(id).runs(slot, slot + n, step).filter(|run| run.first != Entry::ABSENT).collect();
+        for run in &old {
+            let empty = EntryRun { slot: run.slot, n: run.n, first: Entry::ABSENT, step: 0 };
+            if let Some(typed) = &mut self.typed {
+                typed.entries_dropped(&self.tables, id, *run);
+            }
+            self.tables.write(id, empty);
+            for at in 0..run.n {
+                if let Some(child) = self.tables.linked(run.entry(at)) {
+                    self.unlink(child);
+                }
+            }
+        }
+        old.iter().map(|run| run.n).sum()
+    }
+
+    /// Links a filled table into a slot of its parent: under Xen it is made read-only and, at level 1,
+    /// pinned first (`paravirt_alloc_pte` and its kin), then the parent's entry is set.
+    pub(crate) fn attach(&mut self, parent: TableId, slot: u64, child: TableId) -> Result<(), Bug> {
+        let page = self.tables.get(child).pfn();
+        let level = self.tables.get(child).level();
+        if self.typed.is_some() {
+            self.set_read_only(page);
+        }
+        if let Some(typed) = &mut self.typed {
+            if level == Level::L1 {
+                typed.pin(&self.tables, child).map_err(in_function("pin_pagetable_pfn"))?;
+            }
+            typed.link_change(&self.tables, parent, slot, child).map_err(in_function(match level {
+                Level::L1 => "xen_set_pmd_hyper",
+                Level::L2 => "xen_set_pud_hyper",
+                _ => "xen_set_pgd_hyper",
+            }))?;
+        }
+        let first = Entry::new(page.get(), EntryFlags::TABLE);
+        self.tables.write(parent, EntryRun { slot, n: 1, first, step: 0 });
+        let is_pinned = self.typed.is_some() && level == Level::L1;
+        if is_pinned || self.tables.get(parent).is_linked() {
+            self.link(child);
+        }
+        Ok(())
+    }
+
+    /// Marks a table and everything below it as live.
+    fn link(&mut self, id: TableId) {
+        if self.tables.get(id).is_linked() {
+            return;
+        }
+        self.tables.set_linked(id, true);
+        if self.tracks_links {
+            self.newly_linked.push(self.tables.get(id).pfn());
+        }
+        if self.tables.get(id).level() == Level::L1 {
+            return;
+        }
+        for slot in 0..self.tables.geometry().entries() {
+            if let Some(child) = self.tables.linked(self.tables.get(id).entry(slot)) {
+                self.link(child);
+            }
+        }
+    }
+
+    fn unlink(&mut self, id: TableId) {
+        let page = self.tables.get(id).pfn();
+        if self.typed.as_ref().is_some_and(|typed| typed.is_table(page)) {
+            return;
+        }
+        self.tables.set_linked(id, false);
+        if self.tables.get(id).level() == Level::L1 {
+            return;
+        }
+        for slot in 0..self.tables.geometry().entries() {
+            if let Some(child) = self.tables.linked(self.tables.get(id).entry(slot)) {
+                self.unlink(child);
+            }
+        }
+    }
+
+    /// Takes writing away from a page's address in the direct map if it is mapped there
+    /// (`make_lowmem_page_readonly`). Whether anything changed.
+    pub(crate) fn set_read_only(&mut self, page: Pfn) -> bool {
+        let found = self.walk(page);
+        let Some(typed) = &mut self.typed else { return false };
+        if !found.entry.is_writable() {
+            return false;
+        }
+        let first = Entry::from_bits(found.entry.bits() & !EntryFlags::WRITABLE.bits());
+        let run = EntryRun { slot: found.slot, n: 1, first, step: 0 };
+        // Taking a right away is never refused.
+        if typed.leaves_change(&self.tables, found.table, run).is_err() {
+            return false;
+        }
+        self.tables.write(found.table, run);
+        true
+    }
+
+    /// Makes a page's address in the direct map writable if it is mapped there
+    /// (`make_lowmem_page_readwrite`). Whether anything changed.
+    pub(crate) fn set_writable(&mut self, page: Pfn) -> Result<bool, Bug> {
+        let found = self.walk(page);
+        let Some(typed) = &mut self.typed else { return Ok(false) };
+        if !found.entry.is_present() || found.entry.is_writable() {
+            return Ok(false);
+        }
+        let first = Entry::from_bits(found.entry.bits() | EntryFlags::WRITABLE.bits());
+        let run = EntryRun { slot: found.slot, n: 1, first, step: 0 };
+        typed.leaves_change(&self.tables, found.table, run).map_err(in_function("make_lowmem_page_readwrite"))?;
+        self.tables.write(found.table, run);
+        Ok(true)
+    }
+
+    /// Maps a page through a slot of the fixmap.
+    pub(crate) fn map_fixmap(&mut self, page: Pfn, is_writable: bool) -> Result<(), Bug> {
+        if let (Some(typed), true) = (&mut self.typed, is_writable) {
+            typed.get_writable(PfnRange::new(page, page.saturating_add(1))).map_err(in_function("xen_set_pte"))?;
+        }
+        self.fixmap.push(FixmapSlot { page, is_writable });
+        Ok(())
+    }
+
+    /// Drops the fixmap slot made last.
+    pub(crate) fn unmap_fixmap(&mut self) {
+        if let Some(FixmapSlot { page, is_writable: true }) = self.fixmap.pop()
+            && let Some(typed) = &mut self.typed
+        {
+            typed.put_writable(PfnRange::new(page, page.saturating_add(1)));
+        }
+    }
+
+    /// Whether a fixmap slot maps the page writable at this moment.
+    pub(crate) fn is_writable_in_fixmap(&self, page: Pfn) -> bool {
+        self.fixmap.iter().any(|slot| slot.page == page && slot.is_writable)
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Xen's view of a PV guest's frames: what each is typed as, and how many mappings may write to it.
+//!
+//! A frame is a table of one level or may be written to, never both at once. It becomes a table when it is
+//! pinned or linked into a validated table (`MMUEXT_PIN_L1_TABLE` and `mmu_update` in Xen's public
+//! headers): then its own entries are validated, and each writable one takes a writable reference on the
+//! frame it maps. A writable entry in a page that is no validated table does not count yet.
+
+use crate::addr::{Pfn, PfnRange};
+use crate::entry::{Entry, EntryFlags};
+use crate::frame_map::FrameMap;
+use crate::geometry::Level;
+use crate::table::{EntryRun, TableId, TableStore};
+use std::fmt;
+
+/// What a refused request wanted of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To be a table of this level.
+    Table(Level),
+    /// To be written to.
+    Writable,
+}
+
+/// Xen's "Bad type": a frame is in use in a way that excludes the one wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// The frame.
+    pub page: Pfn,
+    /// What was wanted.
+    pub wanted: Wanted,
+    /// Writable mappings it has.
+    pub n_writable: u32,
+    /// The level of the table it is, if it is one.
+    pub table: Option<Level>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bad type: pfn {:x} wanted ", self.page)?;
+        match self.wanted {
+            Wanted::Table(level) => write!(f, "as L{} table", level.get())?,
+            Wanted::Writable => f.write_str("writable")?,
+        }
+        match self.table {
+            Some(level) => write!(f, " but is an L{} table", level.get()),
+            None => write!(f, " but has {} writable mapping(s)", self.n_writable),
+        }
+    }
+}
+
+/// What Xen knows of one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Frame {
+    /// Writable mappings in validated tables, fixmap included.
+    n_writable: u32,
+    /// The level of the table it is validated as; 0 for none.
+    level: u8,
+    is_pinned: bool,
+    /// Entries of validated tables that link it.
+    n_links: u16,
+}
+
+impl Frame {
+    fn refusal(self, page: Pfn, wanted: Wanted) -> Refusal {
+        let table = (self.level != 0).then(|| Level::new(self.level));
+        Refusal { page, wanted, n_writable: self.n_writable, table }
+    }
+}
+
+/// Types and reference counts of all frames.
+#[derive(Debug)]
+pub(super) struct TypedFrames {
+    frames: FrameMap<Frame>,
+}
+
+impl TypedFrames {
+    pub(super) fn new() -> Self {
+        Self { frames: FrameMap::new() }
+    }
+
+    pub(super) fn is_table(&self, page: Pfn) -> bool {
+        self.frames.get(page).level != 0
+    }
+
+    /// Takes a writable reference on each of the pages; none is taken if one is refused.
+    pub(super) fn get_writable(&mut self, pages: PfnRange) -> Result<(), Refusal> {
+        let taken = self.frames.try_update(pages, |frame| {
+            if frame.level != 0 { Err(frame) } else { Ok(Frame { n_writable: frame.n_writable + 1, ..frame }) }
+        });
+        taken.map_err(|(page, frame)| {
+            self.put_writable(PfnRange::new(pages.start, page));
+            frame.refusal(page, Wanted::Writable)
+        })
+    }
+
+    pub(super) fn put_writable(&mut self, pages: PfnRange) {
+        let dropped = self
+            .frames
+            .try_update(pages, |frame| Ok::<_, ()>(Frame { n_writable: frame.n_writable.saturating_sub(1), ..frame }));
+        debug_assert!(dropped.is_ok(), "dropping references never fails");
+    }
+
+    /// The pages to which a run of leaves takes writable references: none for read-only leaves and for
+    /// frames of the machine, which Xen does not count as the guest's.
+    fn counted(run: EntryRun) -> PfnRange {
+        let flags = run.first.flags();
+        let start = Pfn::new(run.first.frame());
+        let counts = run.first.is_writable() && !flags.contains(EntryFlags::IO);
+        PfnRange::new(start, if counts { start.saturating_add(run.n) } else { start })
+    }
+
+    /// The leaf runs of a table's slots, each with frames that follow one another.
+    fn leaf_runs(tables: &TableStore, id: TableId, slot: u64, end: u64) -> Vec<EntryRun> {
+        let runs = tables.get(id).runs(slot, end, Entry::FRAME_STEP);
+        runs.filter(|run| run.first.is_present()).collect()
+    }
+
+    /// Leaves are about to be written to a level 1 table: if it is validated, the new ones take their
+    /// references and the old ones give theirs back.
+    pub(super) fn leaves_change(&mut self, tables: &TableStore, id: TableId, run: EntryRun) -> Result<(), Refusal> {
+        if !self.is_table(tables.get(id).pfn()) {
+            return Ok(());
+        }
+        let old = Self::leaf_runs(tables, id, run.slot, run.slot + run.n);
+        self.get_writable(Self::counted(run))?;
+        old.into_iter().for_each(|old| self.put_writable(Self::counted(old)));
+        Ok(())
+    }
+
+    /// Entries of a table are about to be zeroed.
+    pub(super) fn entries_dropped(&mut self, tables: &TableStore, id: TableId, run: EntryRun) {
+        if !self.is_table(tables.get(id).pfn()) {
+            return;
+        }
+        if tables.get(id).level() == Level::L1 {
+            Self::leaf_runs(tables, id, run.slot, run.slot + run.n)
+                .into_iter()
+                .for_each(|old| self.put_writable(Self::counted(old)));
+            return;
+        }
+        for at in 0..run.n {
+            if let Some(child) = tables.linked(run.entry(at)) {
+                self.put_link(tables, child);
+            }
+        }
+    }
+
+    /// Pins a table: it is validated if it is not yet, and stays a table until it is unpinned.
+    pub(super) fn pin(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
+        self.validate(tables, id)?;
+        let page = tables.get(id).pfn();
+        let frame = self.frames.get(page);
+        self.frames.set(page, Frame { is_pinned: true, ..frame });
+        Ok(())
+    }
+
+    /// An entry of `parent` is about to link `child`: a validated parent validates it.
+    pub(super) fn link_change(
+        &mut self,
+        tables: &TableStore,
+        parent: TableId,
+        slot: u64,
+        child: TableId,
+    ) -> Result<(), Refusal> {
+        if !self.is_table(tables.get(parent).pfn()) {
+            return Ok(());
+        }
+        let old = tables.linked(tables.get(parent).entry(slot));
+        self.get_link(tables, child)?;
+        if let Some(old) = old {
+            self.put_link(tables, old);
+        }
+        Ok(())
+    }
+
+    fn get_link(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
+        self.validate(tables, id)?;
+        let page = tables.get(id).pfn();
+        let frame = self.frames.get(page);
+        self.frames.set(page, Frame { n_links: frame.n_links + 1, ..frame });
+        Ok(())
+    }
+
+    fn put_link(&mut self, tables: &TableStore, id: TableId) {
+        let page = tables.get(id).pfn();
+        let frame = self.frames.get(page);
+        let n_links = frame.n_links.saturating_sub(1);
+        self.frames.set(page, Frame { n_links, ..frame });
+        if 0 < n_links || frame.is_pinned {
+            return;
+        }
+        let whole = EntryRun { slot: 0, n: tables.geometry().entries(), first: Entry::ABSENT, step: 0 };
+        let level = tables.get(id).level();
+        if level == Level::L1 {
+            self.entries_dropped(tables, id, whole);
+        } else {
+            for slot in 0..whole.n {
+                if let Some(child) = tables.linked(tables.get(id).entry(slot)) {
+                    self.put_link(tables, child);
+                }
+            }
+        }
+        let frame = self.frames.get(page);
+        self.frames.set(page, Frame { level: 0, ..frame });
+    }
+
+    /// Makes the frame a table of its level, taking the references its entries need.
+    fn validate(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
+        let table = tables.get(id);
+        let (page, level) = (table.pfn(), table.level());
+        let frame = self.frames.get(page);
+        if frame.level == level.get() {
+            return Ok(());
+        }
+        if frame.level != 0 || 0 < frame.n_writable {
+            return Err(frame.refusal(page, Wanted::Table(level)));
+        }
+        // The type stands while the entries are looked at, so a table that maps itself writable is refused.
+        self.frames.set(page, Frame { level: level.get(), ..frame });
+        if level == Level::L1 {
+            for run in Self::leaf_runs(tables, id, 0, tables.geometry().entries()) {
+                self.get_writable(Self::counted(run))?;
+            }
+            return Ok(());
+        }
+        for slot in 0..tables.geometry().entries() {
+            if let Some(child) = tables.linked(tables.get(id).entry(slot)) {
+                self.get_link(tables, child)?;
+            }
+        }
+        Ok(())
+    }
+}

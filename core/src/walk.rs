@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Walking finished or half-finished tables, the way the processor does: from a table down to a leaf.
+
+use crate::addr::{Pfn, PfnRange};
+use crate::entry::{Entry, EntryFlags, Grants};
+use crate::geometry::Level;
+use crate::table::{EntryRun, TableId, TableStore};
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// The table that holds the last entry read.
+    pub table: TableId,
+    /// That table's level.
+    pub level: Level,
+    /// The entry's slot.
+    pub slot: u64,
+    /// The entry: a present leaf, or absent.
+    pub entry: Entry,
+    /// What the whole walk grants.
+    pub grants: Grants,
+}
+
+/// Walks from `top` to the leaf, or to the absent entry, for the direct-map address of `pfn`.
+#[must_use]
+pub fn walk(tables: &TableStore, top: TableId, pfn: Pfn) -> Walk {
+    let geometry = tables.geometry();
+    let mut table = top;
+    let mut grants = Grants::all();
+    loop {
+        let level = tables.get(table).level();
+        let slot = geometry.slot(level, pfn);
+        let entry = tables.get(table).entry(slot);
+        grants &= entry.grants();
+        match level.below().and_then(|_| tables.linked(entry)) {
+            Some(next) => table = next,
+            None => return Walk { table, level, slot, entry, grants },
+        }
+    }
+}
+
+/// Leaves that follow one another, alike in size and bits, their frames consecutive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafRun {
+    /// The pages of the direct map they cover.
+    pub pages: PfnRange,
+    /// The frame of the first page.
+    pub frame: u64,
+    /// The level of the tables the leaves stand in: 1 for 4K, 2 for 2M, 3 for 1G.
+    pub level: Level,
+    /// The leaves' own bits, without the frame.
+    pub flags: EntryFlags,
+    /// What the walk to them grants.
+    pub grants: Grants,
+}
+
+/// Visits every present leaf below `top` for the pages of `range`, ascending, as runs of whole leaves;
+/// the first and last run may reach past `range`. Stops early when the visitor answers false.
+pub fn visit_leaves(tables: &TableStore, top: TableId, range: PfnRange, visitor: &mut dyn FnMut(LeafRun) -> bool) {
+    let level = tables.get(top).level();
+    let span = tables.geometry().pages_per_table(level);
+    let base = range.start.align_down(span);
+    if !range.is_empty() {
+        visit_table(tables, top, base, range, Grants::all(), visitor);
+    }
+}
+
+fn visit_table(
+    tables: &TableStore,
+    id: TableId,
+    base: Pfn,
+    range: PfnRange,
+    above: Grants,
+    visitor: &mut dyn FnMut(LeafRun) -> bool,
+) -> bool {
+    let table = tables.get(id);
+    let level = table.level();
+    let pages = tables.geometry().pages_per_entry(level);
+    let first = range.start.offset_from(base) / pages;
+    let end = range.end.offset_from(base).div_ceil(pages).min(tables.geometry().entries());
+    for run in table.runs(first, end, pages.wrapping_mul(Entry::FRAME_STEP)) {
+        if !run.first.is_present() {
+            continue;
+        }
+        let start = base.saturating_add(run.slot * pages);
+        if level == Level::L1 || run.first.is_large() {
+            let leaves = PfnRange::new(start, start.saturating_add(run.n * pages));
+            if !visitor(leaf_run(run, leaves, level, above)) {
+                return false;
+            }
+            continue;
+        }
+        for at in 0..run.n {
+            let entry = run.entry(at);
+            let Some(next) = tables.linked(entry) else { continue };
+            let start = start.saturating_add(at * pages);
+            let inner = PfnRange::new(start, start.saturating_add(pages)).intersect(range);
+            if !visit_table(tables, next, start, inner, above & entry.grants(), visitor) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn leaf_run(run: EntryRun, pages: PfnRange, level: Level, above: Grants) -> LeafRun {
+    LeafRun { pages, frame: run.first.frame(), level, flags: run.first.flags(), grants: above & run.first.grants() }
+}

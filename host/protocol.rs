@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What passes between the program and the worker process that runs one cell.
+
+use crate::record::CellRecord;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a worker is asked for besides the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Want {
+    /// Nothing.
+    Record,
+    /// The trace.
+    Trace,
+    /// The permission map as ptdump text.
+    Dump,
+    /// The same with a column of physical addresses.
+    DumpPhysical,
+    /// The permission map as the trace's `map` lines.
+    Map,
+    /// The events, a line each.
+    Events,
+}
+
+/// One cell to run; written to the worker's standard input as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The layout, as the text of a layout file.
+    pub layout: String,
+    /// What is wanted.
+    pub want: Want,
+}
+
+/// What came of it; read from the worker's own descriptor as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// The record.
+    pub record: CellRecord,
+    /// The text that was wanted; empty for [`Want::Record`], and where the build was not completed empty
+    /// for the permission map.
+    pub text: String,
+}

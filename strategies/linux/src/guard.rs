@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `mask_rw_pte`: which mappings of table pages the kernel's Xen code makes read-only as it writes them.
+
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::strategy::{Access, Alias, LeafQuestion, PgtBuf};
+
+/// From 2.6.39-rc1 on: every table page is written through the fixmap, and the slot is read-only unless
+/// the page is the one handed out last.
+#[must_use]
+pub fn fixmap_access(table: Pfn, buf: &PgtBuf) -> Access {
+    let is_writable = table.saturating_add(1) == buf.end;
+    Access { alias: Alias::Fixmap, is_writable }
+}
+
+/// Without `map_low_page`: only a new page goes through the fixmap, existing tables through the direct
+/// map.
+#[must_use]
+pub fn new_in_fixmap_access(table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
+    if is_new { fixmap_access(table, buf) } else { Access { alias: Alias::DirectMap, is_writable: true } }
+}
+
+/// From b9269dc7bfdf on: leaves for the whole buffer, its spare part included, are made read-only.
+#[must_use]
+pub fn whole_buffer(question: &LeafQuestion) -> Option<PfnRange> {
+    Some(PfnRange::new(question.buf.start, question.buf.top))
+}

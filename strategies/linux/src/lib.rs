@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What several Linux versions have in common, for the strategies that reproduce them.
+//!
+//! [`text`] prints the kernel's log lines, [`plan`] chooses its ranges, [`space`] sizes and places its table
+//! buffer, [`guard`] answers what its Xen code answers about aliases and leaves.
+
+pub mod guard;
+pub mod plan;
+pub mod space;
+pub mod text;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `find_early_table_space`: how large the table buffer is made, and where it is put.
+
+use crate::text;
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::geometry::Level;
+use pgtlab_core::strategy::{Context, Facts, Range, RangeDone, TableSpace};
+
+/// What the kernel says when no place is found.
+pub const NO_SPACE: &str = "Cannot find space for the kernel page tables";
+
+/// Pages for all tables of `[0, end)`, as every version up to 3.6 counts them: from address 0 whatever the
+/// range, existing tables and holes included.
+#[must_use]
+pub fn pages_from_zero(facts: &Facts, end: Pfn) -> u64 {
+    let geometry = &facts.geometry;
+    let m2 = geometry.pages_per_entry(Level::L2);
+    let g1 = geometry.pages_per_entry(Level::L3);
+    let end = end.get();
+    let puds = end.div_ceil(g1);
+    let pmds = if facts.switches.gbpages { (end % g1).div_ceil(m2) } else { end.div_ceil(m2) };
+    let ptes = if facts.switches.pse { end % m2 } else { end };
+    let tables = |entries: u64| entries.div_ceil(geometry.entries());
+    tables(puds) + tables(pmds) + tables(ptes)
+}
+
+/// The buffer of 2.6.39 ("put early page table high", 4b239f458c22): as high as it fits below the end of the
+/// range that is about to be mapped.
+pub fn high(cx: &mut Context<'_>, range: &Range) -> TableSpace {
+    let window = PfnRange::new(Pfn::default(), range.pages.end);
+    below(cx, range, window)
+}
+
+/// The buffer of 2.6.38 and before: as high as it fits below what is mapped already.
+pub fn low(cx: &mut Context<'_>, range: &Range) -> TableSpace {
+    let facts = cx.facts();
+    let start = facts.geometry.pfn_down(facts.geometry.low_tables_start);
+    let window = PfnRange::new(start, facts.max_pfn_mapped);
+    below(cx, range, window)
+}
+
+fn below(cx: &mut Context<'_>, range: &Range, window: PfnRange) -> TableSpace {
+    let n = pages_from_zero(cx.facts(), range.pages.end);
+    match cx.find_free_pages(window, n) {
+        Some(buffer) => {
+            text::tables(cx, range.pages, buffer);
+            TableSpace::Buffer(buffer)
+        }
+        None => TableSpace::Panic(NO_SPACE.to_owned()),
+    }
+}
+
+/// The end of `init_memory_mapping`: the used part of the buffer is reserved, and memory counts as mapped
+/// up to where the fill came.
+pub fn reserve_used(cx: &mut Context<'_>, done: &RangeDone) {
+    cx.reserve_pages(done.buf.used(), "PGTABLE");
+    cx.set_max_pfn_mapped(done.last_mapped);
+}

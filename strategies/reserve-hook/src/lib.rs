@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The generic hook: `x86_init.mapping.pagetable_reserve` of Linux 2.6.39 (279b706bf800 and
+//! 53f8023febf9, Stefano Stabellini; as built in 61c4f2c81c61).
+//!
+//! **Mechanism.** As `unfixed`, but when a range is done its tables are reserved through a hook. Natively
+//! the hook reserves the used part `[start, end)`; under Xen it also makes the spare part `[end, top)`
+//! writable again, at once and whoever had made it read-only. The strategy asks which back end it is on:
+//! that is what the hook is.
+//!
+//! **If it works.** It boots wherever the buffer is found. Return holds after every range.
+//!
+//! **What it does not do.** Reach breaks wherever the buffer lies above what is mapped, Claim because pages
+//! are reserved only when the range is done, and Least by the spare part. "What does the hook mean?"
+//! stayed open: it has one user, and its meaning is that user's need.
+
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::layout::Backend;
+use pgtlab_core::strategy::{
+    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace,
+};
+use pgtlab_linux::{guard, plan, space, text};
+
+/// See the crate's page.
+#[derive(Debug, Default)]
+pub struct ReserveHook;
+
+impl Strategy for ReserveHook {
+    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
+        text::last_pfn(cx);
+        Boot::new(cx.facts())
+    }
+
+    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
+        plan::low_then_high(cx)
+    }
+
+    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
+        space::high(cx, range)
+    }
+
+    fn access(&mut self, _: &Context<'_>, table: Pfn, _is_new: bool, buf: &PgtBuf) -> Access {
+        guard::fixmap_access(table, buf)
+    }
+
+    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
+        guard::whole_buffer(question)
+    }
+
+    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
+        space::reserve_used(cx, done);
+        // A range that handed out nothing does not call the hook.
+        if cx.backend() == Backend::Xen && !done.buf.used().is_empty() {
+            text::setting_rw(cx, &done.buf);
+            cx.set_rw(done.buf.spare());
+        }
+    }
+}

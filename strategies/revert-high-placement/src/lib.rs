@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The first answer: take the high placement back (92bdaef7b2c5 with 4b239f458c22 reversed). History
+//! did so later, for another reason: 3.2 put the buffer low again because of hibernation.
+//!
+//! **Mechanism.** Table space: the buffer is looked for below what is mapped already: natively below
+//! 512 MiB, under Xen below the p2m list, for the second range below the end of low memory. So a page is
+//! mapped by live tables before it becomes a table, and under Xen it is found and made read-only.
+//!
+//! **If it works.** Reach holds, no spare page is left read-only by the range it lies in once mapped, and
+//! it boots under Xen without any help.
+//!
+//! **If it does not.** Progress breaks where mapped memory has no room for the tables: the kernel panics
+//! with "Cannot find space for the kernel page tables" (a machine with little low memory whose page
+//! tables are large). And the buffer takes the low memory that a crash kernel needs, which was why it had
+//! been moved.
+
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::strategy::{
+    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace,
+};
+use pgtlab_linux::{guard, plan, space, text};
+
+/// See the crate's page.
+#[derive(Debug, Default)]
+pub struct RevertHighPlacement;
+
+impl Strategy for RevertHighPlacement {
+    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
+        text::last_pfn(cx);
+        Boot::new(cx.facts())
+    }
+
+    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
+        plan::low_then_high(cx)
+    }
+
+    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
+        space::low(cx, range)
+    }
+
+    fn access(&mut self, _: &Context<'_>, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
+        guard::new_in_fixmap_access(table, is_new, buf)
+    }
+
+    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
+        guard::whole_buffer(question)
+    }
+
+    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
+        space::reserve_used(cx, done);
+    }
+}
