@@ -233,7 +233,7 @@ impl Memblock {
                             rest.start = rest.start.max(block.end);
                             free
                         }
-                        None => std::mem::replace(&mut rest, PhysRange::default()),
+                        None => std::mem::take(&mut rest),
                     };
                     if !free.is_empty() {
                         return Some(free);

@@ -229,7 +229,7 @@ impl Rules {
         self.event(moment, memblock, mmu);
         let live = mmu.walk(page);
         let is_ram = memblock.is_memory(bytes_of(mmu, page));
-        if !live.entry.is_present() && !(self.is_mapped_on_demand && is_ram) {
+        if !(live.entry.is_present() || self.is_mapped_on_demand && is_ram) {
             self.broken(Rule::Reach, moment, page, 1, || {
                 ("mapped by live tables when taken".to_owned(), "not mapped".to_owned())
             });

@@ -232,7 +232,7 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         self.machine.note(|| Event::LeavesWritten { table, slot, pages, flags, read_only });
         let moment = self.machine.moment();
         if let Some(rules) = &mut self.machine.rules {
-            let guarded = read_only.unwrap_or(PfnRange::new(pages.end, pages.end));
+            let guarded = read_only.unwrap_or_else(|| PfnRange::new(pages.end, pages.end));
             rules.made_writable(moment, PfnRange::new(pages.start, guarded.start));
             rules.made_writable(moment, PfnRange::new(guarded.end, pages.end));
         }

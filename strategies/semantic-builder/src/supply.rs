@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where pages for tables come from: free memory that live tables map, best blocks first.
+
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::strategy::{Context, Facts};
+
+/// Free mapped blocks in the order they are used up, each from its end.
+#[derive(Debug, Default)]
+pub(crate) struct Supply {
+    /// The block used first stands last.
+    blocks: Vec<PfnRange>,
+}
+
+/// How willingly a block is used; the least willingly first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    /// The largest free block below the crash-kernel line: room for a crash kernel.
+    CrashKernelRoom,
+    /// Below 1 MiB: devices and other processors' trampolines want it.
+    FirstMib,
+    /// Above the line: there is plenty, once it is mapped.
+    High,
+    /// Below the line and of no use to a crash kernel.
+    SmallAndLow,
+}
+
+impl Supply {
+    /// The free blocks without the pages of the range that is about to be filled.
+    pub(crate) fn outside(facts: &Facts, free: &[PfnRange], range: PfnRange) -> Self {
+        let geometry = &facts.geometry;
+        let line = geometry.pfn_down(geometry.crashkernel_end);
+        let low = |block: PfnRange| PfnRange::new(block.start, block.end.min(line));
+        let largest = free.iter().map(|block| low(*block)).max_by_key(|block| block.len()).unwrap_or_default();
+        let mut ranked: Vec<(Use, PfnRange)> = Vec::with_capacity(2 * free.len());
+        for block in free {
+            let below = PfnRange::new(block.start, block.end.min(range.start));
+            let above = PfnRange::new(block.start.max(range.end), block.end);
+            for part in [below, above] {
+                // A block that crosses the line is two.
+                for part in [low(part), PfnRange::new(part.start.max(line), part.end)] {
+                    let willingly = if line <= part.start {
+                        Use::High
+                    } else if part.end <= facts.isa_end_pfn() {
+                        Use::FirstMib
+                    } else if part.overlaps(largest) {
+                        Use::CrashKernelRoom
+                    } else {
+                        Use::SmallAndLow
+                    };
+                    if !part.is_empty() {
+                        ranked.push((willingly, part));
+                    }
+                }
+            }
+        }
+        ranked.sort_unstable();
+        Self { blocks: ranked.into_iter().map(|(_, block)| block).collect() }
+    }
+
+    /// How many pages it holds.
+    pub(crate) fn len(&self) -> u64 {
+        self.blocks.iter().map(|block| block.len()).sum()
+    }
+
+    /// The next page.
+    pub(crate) fn take(&mut self) -> Option<Pfn> {
+        let block = self.blocks.last_mut()?;
+        block.end = block.end.saturating_sub(1);
+        let page = block.end;
+        if block.is_empty() {
+            self.blocks.pop();
+        }
+        Some(page)
+    }
+}
+
+/// Memory that is neither reserved nor unmapped, in whole pages, ascending. The first page is left out, as
+/// memblock leaves it out.
+pub(crate) fn free_and_mapped(cx: &Context<'_>, mapped: &[PfnRange]) -> Vec<PfnRange> {
+    let geometry = cx.facts().geometry;
+    let first = Pfn::new(1);
+    let mut free = Vec::new();
+    let mut reserved = cx.reserved().iter().peekable();
+    for region in cx.memory() {
+        let mut at = region.start;
+        while at < region.end {
+            while reserved.next_if(|block| block.end <= at).is_some() {}
+            let block = reserved.peek().filter(|block| block.start < region.end);
+            let end = block.map_or(region.end, |block| block.start.max(at));
+            let mut pages = geometry.whole_pages(pgtlab_core::addr::PhysRange::new(at, end));
+            pages.start = pages.start.max(first);
+            free.extend(mapped.iter().map(|part| part.intersect(pages)).filter(|part| !part.is_empty()));
+            at = block.map_or(region.end, |block| block.end);
+        }
+    }
+    free
+}
+
+/// Adds a range to a list of ranges, ascending and merged.
+pub(crate) fn insert(ranges: &mut Vec<PfnRange>, new: PfnRange) {
+    let first = ranges.partition_point(|range| range.end < new.start);
+    let past = first + ranges[first..].partition_point(|range| range.start <= new.end);
+    let touched = &ranges[first..past];
+    let start = touched.first().map_or(new.start, |range| range.start.min(new.start));
+    let end = touched.last().map_or(new.end, |range| range.end.max(new.end));
+    ranges.splice(first..past, [PfnRange::new(start, end)]);
+}
