@@ -30,7 +30,7 @@ use pgtlab_core::strategy::{
     Context, Facts, KeptLarge, OnEmptyGib, Page, PageQuestion, PastEnd, Piece, Plan, Range, RangeDone, Strategy,
     TableSpace, merge_pieces, split_range,
 };
-use supply::Supply;
+use supply::{Free, Supply, Use};
 
 /// See the crate's page.
 #[derive(Debug, Default)]
@@ -78,21 +78,23 @@ impl SemanticBuilder {
     /// The range with which the build can go on: the first one to do, cut to what there are tables for, or
     /// a later one where the first has none.
     fn next_range(&mut self, cx: &Context<'_>) -> Range {
-        let free = supply::free_and_mapped(cx, &self.mapped);
-        for at in 0..self.todo.len() {
-            let whole = self.todo[at];
-            if let Some(pages) = self.most_possible(cx, &free, whole) {
-                self.todo[at].start = pages.end;
-                if self.todo[at].is_empty() {
-                    self.todo.remove(at);
+        let free = Free::find(cx, &self.mapped);
+        // Room for a crash kernel is given up only where nothing else lets the build go on.
+        for least in [Use::High, Use::FirstMib, Use::CrashKernelRoom] {
+            for at in 0..self.todo.len() {
+                if let Some(pages) = self.most_possible(cx, &free, self.todo[at], least) {
+                    self.todo[at].start = pages.end;
+                    if self.todo[at].is_empty() {
+                        self.todo.remove(at);
+                    }
+                    return range(cx.facts(), pages);
                 }
-                return range(cx.facts(), pages);
             }
         }
         let facts = cx.facts();
         let first = self.todo.first().copied().unwrap_or_default();
-        let step = PfnRange::new(first.start, step_end(facts, first, Level::L2, first.start));
-        let have = Supply::outside(facts, &free, step).len();
+        let step = PfnRange::new(first.start, first_step(facts, first));
+        let have = Supply::outside(facts, &free, step, Use::CrashKernelRoom).len();
         let more = cx.tables_needed(&range(facts, step)).saturating_sub(have);
         let bytes = facts.geometry.bytes(first);
         self.stuck = Some(format!(
@@ -103,25 +105,32 @@ impl SemanticBuilder {
         range(facts, step)
     }
 
-    /// Progress: the longest start of `whole` whose tables find room in mapped free memory outside it. Ends
-    /// inside `whole` are those of the largest leaves, so that none is given away.
-    fn most_possible(&mut self, cx: &Context<'_>, free: &[PfnRange], whole: PfnRange) -> Option<PfnRange> {
+    /// Progress: the longest start of `whole` whose tables find room in mapped free memory outside it, of
+    /// blocks used at least as willingly as `least`. Ends inside `whole` are those of the largest leaves,
+    /// so that none is given away. Where room for a crash kernel is used to map memory above it, one leaf
+    /// is enough: what it maps provides for the rest.
+    fn most_possible(&mut self, cx: &Context<'_>, free: &Free, whole: PfnRange, least: Use) -> Option<PfnRange> {
         let facts = *cx.facts();
         let mut try_end = |end: Pfn| {
             let pages = PfnRange::new(whole.start, end);
-            let supply = Supply::outside(&facts, free, pages);
+            let supply = Supply::outside(&facts, free, pages, least);
             let is_enough = cx.tables_needed(&range(&facts, pages)) <= supply.len();
             if is_enough {
                 self.supply = supply;
             }
             is_enough
         };
+        let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
+        if least == Use::CrashKernelRoom && line <= whole.start {
+            let end = first_step(&facts, whole);
+            return try_end(end).then(|| PfnRange::new(whole.start, end));
+        }
         if try_end(whole.end) {
             return Some(whole);
         }
         let levels = if facts.switches.gbpages { &[Level::L3, Level::L2][..] } else { &[Level::L2][..] };
         for &level in levels {
-            // Steps of one leaf of this size: the longest that is possible lies in [possible, impossible).
+            // In steps of one leaf of this size: the longest that is possible lies in [possible, impossible).
             let span = facts.geometry.pages_per_entry(level);
             let base = whole.start.align_down(span);
             let (mut possible, mut impossible) = (0, whole.end.offset_from(base).div_ceil(span));
@@ -129,18 +138,19 @@ impl SemanticBuilder {
                 let middle = possible + (impossible - possible) / 2;
                 if try_end(base.saturating_add(middle * span)) { possible = middle } else { impossible = middle }
             }
-            if 0 < possible && try_end(base.saturating_add(possible * span)) {
-                return Some(PfnRange::new(whole.start, base.saturating_add(possible * span)));
+            let end = base.saturating_add(possible * span);
+            if 0 < possible && try_end(end) {
+                return Some(PfnRange::new(whole.start, end));
             }
         }
         None
     }
 }
 
-/// The end of the first leaf-sized step of `whole` behind `at`.
-fn step_end(facts: &Facts, whole: PfnRange, level: Level, at: Pfn) -> Pfn {
-    let span = facts.geometry.pages_per_entry(level);
-    at.align_down(span).saturating_add(span).min(whole.end)
+/// The end of the first step of `whole` that one table of level 1 could map.
+fn first_step(facts: &Facts, whole: PfnRange) -> Pfn {
+    let span = facts.geometry.pages_per_entry(Level::L2);
+    whole.start.align_down(span).saturating_add(span).min(whole.end)
 }
 
 /// Cover: memory and nothing else. The first MiB is mapped in 4K pages whatever lies there.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where pages for tables come from: free memory that live tables map, best blocks first.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::addr::{Pfn, PfnRange, PhysRange};
 use pgtlab_core::strategy::{Context, Facts};
 
 /// Free mapped blocks in the order they are used up, each from its end.
@@ -12,8 +12,8 @@ pub(crate) struct Supply {
 }
 
 /// How willingly a block is used; the least willingly first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Use {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Use {
     /// The largest free block below the crash-kernel line: room for a crash kernel.
     CrashKernelRoom,
     /// Below 1 MiB: devices and other processors' trampolines want it.
@@ -25,14 +25,13 @@ enum Use {
 }
 
 impl Supply {
-    /// The free blocks without the pages of the range that is about to be filled.
-    pub(crate) fn outside(facts: &Facts, free: &[PfnRange], range: PfnRange) -> Self {
-        let geometry = &facts.geometry;
-        let line = geometry.pfn_down(geometry.crashkernel_end);
+    /// The free blocks without the pages of the range that is about to be filled, and without those used
+    /// less willingly than `least`.
+    pub(crate) fn outside(facts: &Facts, free: &Free, range: PfnRange, least: Use) -> Self {
+        let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
         let low = |block: PfnRange| PfnRange::new(block.start, block.end.min(line));
-        let largest = free.iter().map(|block| low(*block)).max_by_key(|block| block.len()).unwrap_or_default();
-        let mut ranked: Vec<(Use, PfnRange)> = Vec::with_capacity(2 * free.len());
-        for block in free {
+        let mut ranked: Vec<(Use, PfnRange)> = Vec::with_capacity(2 * free.mapped.len());
+        for block in &free.mapped {
             let below = PfnRange::new(block.start, block.end.min(range.start));
             let above = PfnRange::new(block.start.max(range.end), block.end);
             for part in [below, above] {
@@ -42,12 +41,12 @@ impl Supply {
                         Use::High
                     } else if part.end <= facts.isa_end_pfn() {
                         Use::FirstMib
-                    } else if part.overlaps(largest) {
+                    } else if part.overlaps(free.crash_kernel_room) {
                         Use::CrashKernelRoom
                     } else {
                         Use::SmallAndLow
                     };
-                    if !part.is_empty() {
+                    if !part.is_empty() && least <= willingly {
                         ranked.push((willingly, part));
                     }
                 }
@@ -74,26 +73,39 @@ impl Supply {
     }
 }
 
-/// Memory that is neither reserved nor unmapped, in whole pages, ascending. The first page is left out, as
-/// memblock leaves it out.
-pub(crate) fn free_and_mapped(cx: &Context<'_>, mapped: &[PfnRange]) -> Vec<PfnRange> {
-    let geometry = cx.facts().geometry;
-    let first = Pfn::new(1);
-    let mut free = Vec::new();
-    let mut reserved = cx.reserved().iter().peekable();
-    for region in cx.memory() {
-        let mut at = region.start;
-        while at < region.end {
-            while reserved.next_if(|block| block.end <= at).is_some() {}
-            let block = reserved.peek().filter(|block| block.start < region.end);
-            let end = block.map_or(region.end, |block| block.start.max(at));
-            let mut pages = geometry.whole_pages(pgtlab_core::addr::PhysRange::new(at, end));
-            pages.start = pages.start.max(first);
-            free.extend(mapped.iter().map(|part| part.intersect(pages)).filter(|part| !part.is_empty()));
-            at = block.map_or(region.end, |block| block.end);
+/// Memory that is not reserved, in whole pages. The first page is left out, as memblock leaves it out.
+#[derive(Debug)]
+pub(crate) struct Free {
+    /// What of it live tables map, ascending.
+    mapped: Vec<PfnRange>,
+    /// The longest run of it, mapped or not, below the crash-kernel line.
+    crash_kernel_room: PfnRange,
+}
+
+impl Free {
+    pub(crate) fn find(cx: &Context<'_>, mapped: &[PfnRange]) -> Self {
+        let geometry = cx.facts().geometry;
+        let line = geometry.pfn_down(geometry.crashkernel_end);
+        let mut free = Self { mapped: Vec::new(), crash_kernel_room: PfnRange::default() };
+        let mut reserved = cx.reserved().iter().peekable();
+        for region in cx.memory() {
+            let mut at = region.start;
+            while at < region.end {
+                while reserved.next_if(|block| block.end <= at).is_some() {}
+                let block = reserved.peek().filter(|block| block.start < region.end);
+                let end = block.map_or(region.end, |block| block.start.max(at));
+                let mut pages = geometry.whole_pages(PhysRange::new(at, end));
+                pages.start = pages.start.max(Pfn::new(1));
+                let low = PfnRange::new(pages.start, pages.end.min(line));
+                if free.crash_kernel_room.len() < low.len() {
+                    free.crash_kernel_room = low;
+                }
+                free.mapped.extend(mapped.iter().map(|part| part.intersect(pages)).filter(|part| !part.is_empty()));
+                at = block.map_or(region.end, |block| block.end);
+            }
         }
+        free
     }
-    free
 }
 
 /// Adds a range to a list of ranges, ascending and merged.
