@@ -26,7 +26,9 @@ use crate::strategy::{PgtBuf, Stage};
 /// What to watch during a boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
-    /// Check every rule, and take the measures that need them.
+    /// Read the permission map when the build is done.
+    pub map: bool,
+    /// Check every rule, and take the measures that need them; reads the map too.
     pub rules: bool,
     /// Keep every event.
     pub events: bool,
@@ -34,9 +36,9 @@ pub struct Watch {
 
 impl Watch {
     /// Rules, no events: what a comparison needs.
-    pub const RULES: Self = Self { rules: true, events: false };
+    pub const RULES: Self = Self { map: true, rules: true, events: false };
     /// Everything.
-    pub const ALL: Self = Self { rules: true, events: true };
+    pub const ALL: Self = Self { map: true, rules: true, events: true };
 }
 
 /// What one mapping call of the kernel leaves in its globals.

@@ -225,28 +225,27 @@ impl<'l> Mmu<'l> {
         if self.tracks_links {
             self.newly_linked.push(self.tables.get(id).pfn());
         }
-        if self.tables.get(id).level() == Level::L1 {
-            return;
-        }
-        for slot in 0..self.tables.geometry().entries() {
-            if let Some(child) = self.tables.linked(self.tables.get(id).entry(slot)) {
-                self.link(child);
-            }
-        }
+        self.each_child(id, Self::link);
     }
 
+    /// Marks a table and everything below it as no longer live, unless Xen still holds it as a table.
     fn unlink(&mut self, id: TableId) {
         let page = self.tables.get(id).pfn();
         if self.typed.as_ref().is_some_and(|typed| typed.is_table(page)) {
             return;
         }
         self.tables.set_linked(id, false);
-        if self.tables.get(id).level() == Level::L1 {
+        self.each_child(id, Self::unlink);
+    }
+
+    /// Visits the tables that a table links.
+    fn each_child(&mut self, id: TableId, visit: fn(&mut Self, TableId)) {
+        if self.tables.get(id).level() == Level::L1 || self.tables.get(id).has_only_leaves() {
             return;
         }
         for slot in 0..self.tables.geometry().entries() {
             if let Some(child) = self.tables.linked(self.tables.get(id).entry(slot)) {
-                self.unlink(child);
+                visit(self, child);
             }
         }
     }

@@ -68,6 +68,11 @@ impl Table {
         self.is_linked
     }
 
+    /// Whether it is known at a glance that no entry links a table: all are absent, or all are large.
+    pub(crate) const fn has_only_leaves(&self) -> bool {
+        matches!(self.slots, Slots::Run { first, .. } if !first.is_present() || first.is_large())
+    }
+
     /// The entry in a slot.
     #[must_use]
     #[inline]

@@ -333,7 +333,9 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         let found = self.machine.mmu.walk(page).entry;
         // Writes to a live table are emulated by Xen, so only a new one must be writable.
         let is_enough = if is_new { found.is_writable() } else { found.is_present() };
-        if is_enough || self.machine.is_mapped_on_demand(page) {
+        // Tables that Xen keeps outside the guest's memory are reached as Xen arranged it.
+        let is_guests = page < self.machine.facts.max_pfn;
+        if is_enough || !(is_new || is_guests) || self.machine.is_mapped_on_demand(page) {
             return Ok(());
         }
         let what = if is_new { "clear_page" } else { "set_pte" };

@@ -21,43 +21,50 @@ use std::cell::Cell;
 /// The part of the boot that the builder is.
 const BUILD: &str = "init_memory_mapping";
 
-/// Why a boot ends early.
+/// Why a boot ends early; one pointer, as it is on the way of every answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Halt {
-    pub(crate) kind: HaltKind,
+pub(crate) struct Halt(Box<HaltReason>);
+
+#[derive(Clone, Debug)]
+struct HaltReason {
+    kind: HaltKind,
     /// The part of the boot.
-    pub(crate) stage: &'static str,
+    stage: &'static str,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum HaltKind {
+enum HaltKind {
     Died(Death, String),
     StrategyFailed(StrategyFault),
 }
 
 impl Halt {
+    fn new(kind: HaltKind, stage: &'static str) -> Self {
+        Self(Box::new(HaltReason { kind, stage }))
+    }
+
     pub(crate) fn panic(text: impl Into<String>) -> Self {
-        Self { kind: HaltKind::Died(Death::Panic, text.into()), stage: BUILD }
+        Self::new(HaltKind::Died(Death::Panic, text.into()), BUILD)
     }
 
     pub(crate) fn crash(text: impl Into<String>) -> Self {
-        Self { kind: HaltKind::Died(Death::Crash, text.into()), stage: BUILD }
+        Self::new(HaltKind::Died(Death::Crash, text.into()), BUILD)
     }
 
     pub(crate) fn crash_at(stage: &'static str, text: impl Into<String>) -> Self {
-        Self { kind: HaltKind::Died(Death::Crash, text.into()), stage }
+        Self::new(HaltKind::Died(Death::Crash, text.into()), stage)
     }
 }
 
 impl From<Bug> for Halt {
     fn from(bug: Bug) -> Self {
-        Self { kind: HaltKind::Died(Death::Bug, bug.to_string()), stage: BUILD }
+        Self::new(HaltKind::Died(Death::Bug, bug.to_string()), BUILD)
     }
 }
 
 impl From<StrategyFault> for Halt {
     fn from(fault: StrategyFault) -> Self {
-        Self { kind: HaltKind::StrategyFailed(fault), stage: BUILD }
+        Self::new(HaltKind::StrategyFailed(fault), BUILD)
     }
 }
 
@@ -83,6 +90,7 @@ pub(crate) struct Machine<'l> {
     pub(crate) map_before: Option<PermissionMap>,
     pub(crate) reserved_before: u64,
     pub(crate) largest_request: u64,
+    reads_map: bool,
     built: Option<AtBuildDone>,
 }
 
@@ -129,6 +137,7 @@ impl<'l> Machine<'l> {
             map_before: None,
             reserved_before: 0,
             largest_request: 0,
+            reads_map: watch.map || watch.rules,
             built: None,
         })
     }
@@ -199,6 +208,9 @@ impl<'l> Machine<'l> {
 
     /// Takes the map, the measures and the last findings when the build is done.
     pub(crate) fn measure(&mut self) {
+        if !self.reads_map {
+            return;
+        }
         let map = self.read_map();
         let moment = Moment { range: 0, stage: Stage::BuildDone };
         let mut measures = None;
@@ -221,16 +233,17 @@ impl<'l> Machine<'l> {
     }
 
     pub(crate) fn die(&mut self, halt: Halt) -> End {
-        match halt.kind {
+        let HaltReason { kind, stage } = *halt.0;
+        match kind {
             HaltKind::Died(death, text) => {
                 self.note(|| Event::Died(text.clone()));
-                if halt.stage == BUILD && self.built.is_none() {
+                if stage == BUILD && self.built.is_none() {
                     let Pool { start, next, end } = self.facts.pool;
                     let pool = PgtBuf { start, end: next, top: end };
                     let buf = if self.facts.buf == PgtBuf::default() { pool } else { self.facts.buf };
                     self.records.push(Record::AtCrash(buf));
                 }
-                End::Died { death, stage: halt.stage, text }
+                End::Died { death, stage, text }
             }
             HaltKind::StrategyFailed(fault) => End::StrategyFailed(fault),
         }

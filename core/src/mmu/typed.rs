@@ -111,9 +111,8 @@ impl TypedFrames {
     }
 
     /// The leaf runs of a table's slots, each with frames that follow one another.
-    fn leaf_runs(tables: &TableStore, id: TableId, slot: u64, end: u64) -> Vec<EntryRun> {
-        let runs = tables.get(id).runs(slot, end, Entry::FRAME_STEP);
-        runs.filter(|run| run.first.is_present()).collect()
+    fn leaf_runs(tables: &TableStore, id: TableId, slot: u64, end: u64) -> impl Iterator<Item = EntryRun> + '_ {
+        tables.get(id).runs(slot, end, Entry::FRAME_STEP).filter(|run| run.first.is_present())
     }
 
     /// Leaves are about to be written to a level 1 table: if it is validated, the new ones take their
@@ -122,9 +121,10 @@ impl TypedFrames {
         if !self.is_table(tables.get(id).pfn()) {
             return Ok(());
         }
-        let old = Self::leaf_runs(tables, id, run.slot, run.slot + run.n);
         self.get_writable(Self::counted(run))?;
-        old.into_iter().for_each(|old| self.put_writable(Self::counted(old)));
+        for old in Self::leaf_runs(tables, id, run.slot, run.slot + run.n) {
+            self.put_writable(Self::counted(old));
+        }
         Ok(())
     }
 
@@ -134,9 +134,9 @@ impl TypedFrames {
             return;
         }
         if tables.get(id).level() == Level::L1 {
-            Self::leaf_runs(tables, id, run.slot, run.slot + run.n)
-                .into_iter()
-                .for_each(|old| self.put_writable(Self::counted(old)));
+            for old in Self::leaf_runs(tables, id, run.slot, run.slot + run.n) {
+                self.put_writable(Self::counted(old));
+            }
             return;
         }
         for at in 0..run.n {
