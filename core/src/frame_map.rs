@@ -6,7 +6,6 @@
 
 use crate::addr::{Pfn, PfnRange, index};
 use rustc_hash::FxHashMap;
-use std::cell::Cell;
 
 /// Frames per chunk. Independent of the geometry: it decides the speed, never an answer.
 const CHUNK: u64 = 512;
@@ -19,41 +18,67 @@ enum Chunk<T> {
     Each(Box<[T]>),
 }
 
+/// Directories that are found by their number alone: those of the first 64 TiB of 4 KiB frames.
+const NEAR: u64 = 1 << 16;
+
 /// A value of type `T` for every frame, `T::default()` where none was set.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameMap<T> {
     directories: Vec<Box<[Chunk<T>]>>,
-    by_number: FxHashMap<u64, usize>,
-    /// The directory used last: neighbours are asked for one after the other.
-    last: Cell<(u64, usize)>,
+    /// For each near directory its place, counted from 1; 0 where there is none.
+    near: Vec<u32>,
+    far: FxHashMap<u64, u32>,
 }
 
 impl<T: Copy + Default + PartialEq> FrameMap<T> {
     pub(crate) fn new() -> Self {
-        Self { directories: Vec::new(), by_number: FxHashMap::default(), last: Cell::new((u64::MAX, 0)) }
+        Self { directories: Vec::new(), near: Vec::new(), far: FxHashMap::default() }
     }
 
     #[inline]
     fn directory(&self, number: u64) -> Option<usize> {
-        let (last, at) = self.last.get();
-        if last == number {
-            return Some(at);
-        }
-        let at = *self.by_number.get(&number)?;
-        self.last.set((number, at));
-        Some(at)
+        let place = match self.near.get(index(number)) {
+            Some(place) => *place,
+            None => *self.far.get(&number)?,
+        };
+        place.checked_sub(1).map(|at| at as usize)
     }
 
+    #[cold]
+    fn add_directory(&mut self, number: u64) -> usize {
+        let at = self.directories.len();
+        self.directories.push(vec![Chunk::Same(T::default()); index(DIRECTORY)].into_boxed_slice());
+        let place = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        if number < NEAR {
+            if self.near.len() <= index(number) {
+                self.near.resize(index(number) + 1, 0);
+            }
+            self.near[index(number)] = place;
+        } else {
+            self.far.insert(number, place);
+        }
+        at
+    }
+
+    #[inline]
     fn chunk_mut(&mut self, chunk: u64) -> &mut Chunk<T> {
         let number = chunk / DIRECTORY;
-        let at = self.directory(number).unwrap_or_else(|| {
-            let at = self.directories.len();
-            self.directories.push(vec![Chunk::Same(T::default()); index(DIRECTORY)].into_boxed_slice());
-            self.by_number.insert(number, at);
-            self.last.set((number, at));
-            at
-        });
+        let at = match self.directory(number) {
+            Some(at) => at,
+            None => self.add_directory(number),
+        };
         &mut self.directories[at][index(chunk % DIRECTORY)]
+    }
+
+    /// The value of one frame, to be changed. An array is made of its chunk.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, pfn: Pfn) -> &mut T {
+        let chunk = self.chunk_mut(pfn.get() / CHUNK);
+        if let Chunk::Same(same) = *chunk {
+            *chunk = Chunk::Each(vec![same; index(CHUNK)].into_boxed_slice());
+        }
+        let Chunk::Each(values) = chunk else { unreachable!("made an array just above") };
+        &mut values[index(pfn.get() % CHUNK)]
     }
 
     #[inline]

@@ -178,12 +178,13 @@ impl TableStore {
 
     /// Makes an empty table in the frame, or `None` if the frame holds one already.
     pub(crate) fn create(&mut self, pfn: Pfn, level: Level) -> Option<TableId> {
-        if self.at(pfn).is_some() {
+        let id = TableId(u32::try_from(self.tables.len()).ok()?);
+        let place = self.by_frame.get_mut(pfn);
+        if *place != 0 {
             return None;
         }
-        let id = TableId(u32::try_from(self.tables.len()).ok()?);
+        *place = id.0 + 1;
         self.tables.push(Table { pfn, level, is_linked: false, slots: Slots::Run { first: Entry::ABSENT, step: 0 } });
-        self.by_frame.set(pfn, id.0 + 1);
         Some(id)
     }
 

@@ -25,7 +25,8 @@ mod tests {
         assert_eq!(stems.len(), 231);
         let mut differing = Vec::new();
         for stem in &stems {
-            let read = |suffix: &str| fs::read_to_string(golden_dir().join(format!("{stem}.{suffix}"))).expect("a golden");
+            let read =
+                |suffix: &str| fs::read_to_string(golden_dir().join(format!("{stem}.{suffix}"))).expect("a golden");
             let layout = Layout::parse(&read("layout"), stem).expect("golden layouts parse");
             let expected = read(&format!("{version}.trace"));
             let built = boot(&layout, &mut strategy(), Watch::RULES).expect("golden layouts hold together");

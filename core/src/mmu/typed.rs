@@ -84,7 +84,20 @@ impl TypedFrames {
     }
 
     /// Takes a writable reference on each of the pages; none is taken if one is refused.
+    #[inline]
     pub(super) fn get_writable(&mut self, pages: PfnRange) -> Result<(), Refusal> {
+        if pages.len() == 1 {
+            let frame = self.frames.get_mut(pages.start);
+            if frame.level != 0 {
+                return Err(frame.refusal(pages.start, Wanted::Writable));
+            }
+            frame.n_writable += 1;
+            return Ok(());
+        }
+        self.get_all_writable(pages)
+    }
+
+    fn get_all_writable(&mut self, pages: PfnRange) -> Result<(), Refusal> {
         let taken = self.frames.try_update(pages, |frame| {
             if frame.level != 0 { Err(frame) } else { Ok(Frame { n_writable: frame.n_writable + 1, ..frame }) }
         });
@@ -94,7 +107,13 @@ impl TypedFrames {
         })
     }
 
+    #[inline]
     pub(super) fn put_writable(&mut self, pages: PfnRange) {
+        if pages.len() == 1 {
+            let frame = self.frames.get_mut(pages.start);
+            frame.n_writable = frame.n_writable.saturating_sub(1);
+            return;
+        }
         let dropped = self
             .frames
             .try_update(pages, |frame| Ok::<_, ()>(Frame { n_writable: frame.n_writable.saturating_sub(1), ..frame }));
@@ -149,9 +168,7 @@ impl TypedFrames {
     /// Pins a table: it is validated if it is not yet, and stays a table until it is unpinned.
     pub(super) fn pin(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
         self.validate(tables, id)?;
-        let page = tables.get(id).pfn();
-        let frame = self.frames.get(page);
-        self.frames.set(page, Frame { is_pinned: true, ..frame });
+        self.frames.get_mut(tables.get(id).pfn()).is_pinned = true;
         Ok(())
     }
 
@@ -176,18 +193,15 @@ impl TypedFrames {
 
     fn get_link(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
         self.validate(tables, id)?;
-        let page = tables.get(id).pfn();
-        let frame = self.frames.get(page);
-        self.frames.set(page, Frame { n_links: frame.n_links + 1, ..frame });
+        self.frames.get_mut(tables.get(id).pfn()).n_links += 1;
         Ok(())
     }
 
     fn put_link(&mut self, tables: &TableStore, id: TableId) {
         let page = tables.get(id).pfn();
-        let frame = self.frames.get(page);
-        let n_links = frame.n_links.saturating_sub(1);
-        self.frames.set(page, Frame { n_links, ..frame });
-        if 0 < n_links || frame.is_pinned {
+        let frame = self.frames.get_mut(page);
+        frame.n_links = frame.n_links.saturating_sub(1);
+        if 0 < frame.n_links || frame.is_pinned {
             return;
         }
         let whole = EntryRun { slot: 0, n: tables.geometry().entries(), first: Entry::ABSENT, step: 0 };
@@ -201,15 +215,14 @@ impl TypedFrames {
                 }
             }
         }
-        let frame = self.frames.get(page);
-        self.frames.set(page, Frame { level: 0, ..frame });
+        self.frames.get_mut(page).level = 0;
     }
 
     /// Makes the frame a table of its level, taking the references its entries need.
     fn validate(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
         let table = tables.get(id);
         let (page, level) = (table.pfn(), table.level());
-        let frame = self.frames.get(page);
+        let frame = self.frames.get_mut(page);
         if frame.level == level.get() {
             return Ok(());
         }
@@ -217,7 +230,7 @@ impl TypedFrames {
             return Err(frame.refusal(page, Wanted::Table(level)));
         }
         // The type stands while the entries are looked at, so a table that maps itself writable is refused.
-        self.frames.set(page, Frame { level: level.get(), ..frame });
+        frame.level = level.get();
         if level == Level::L1 {
             for run in Self::leaf_runs(tables, id, 0, tables.geometry().entries()) {
                 self.get_writable(Self::counted(run))?;
