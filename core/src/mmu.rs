@@ -13,6 +13,7 @@ use crate::geometry::Level;
 use crate::layout::{Layout, Machine, P2m};
 use crate::table::{EntryRun, TableId, TableStore};
 use crate::walk::{Walk, walk};
+use std::cell::Cell;
 use typed::TypedFrames;
 pub use typed::{Refusal, Wanted};
 
@@ -47,6 +48,8 @@ pub(crate) struct Mmu<'l> {
     p2m: Option<&'l P2m>,
     supported: EntryFlags,
     fixmap: Vec<FixmapSlot>,
+    /// The live level 1 table that was looked at last, by the pages it maps.
+    last_leaf_table: Cell<Option<(PfnRange, TableId)>>,
     /// Tables that became live by the last operations, for whoever watches links.
     pub(crate) newly_linked: Vec<Pfn>,
     pub(crate) tracks_links: bool,
@@ -67,6 +70,7 @@ impl<'l> Mmu<'l> {
             p2m,
             supported,
             fixmap: Vec::new(),
+            last_leaf_table: Cell::new(None),
             newly_linked: Vec::new(),
             tracks_links: false,
         };
@@ -98,6 +102,25 @@ impl<'l> Mmu<'l> {
     /// Walks the live tables for the page's address in the direct map.
     pub(crate) fn walk(&self, pfn: Pfn) -> Walk {
         walk(&self.tables, self.root, pfn)
+    }
+
+    /// The leaf of the page in the live tables: its table, slot and entry, if it has a level 1 table.
+    #[inline]
+    fn leaf(&self, pfn: Pfn) -> Option<(TableId, u64, Entry)> {
+        let slot = self.tables.geometry().slot(Level::L1, pfn);
+        if let Some((pages, table)) = self.last_leaf_table.get()
+            && pages.contains(pfn)
+        {
+            return Some((table, slot, self.tables.get(table).entry(slot)));
+        }
+        let found = self.walk(pfn);
+        if found.level != Level::L1 {
+            return None;
+        }
+        let start = pfn.align_down(self.tables.geometry().entries());
+        let pages = PfnRange::new(start, start.saturating_add(self.tables.geometry().entries()));
+        self.last_leaf_table.set(Some((pages, found.table)));
+        Some((found.table, slot, found.entry))
     }
 
     /// Whether an entry for any of the pages would not be zero.
@@ -172,6 +195,7 @@ impl<'l> Mmu<'l> {
     /// Zeroes `n` entries from `slot` on, dropping what they link. Gives how many were not zero.
     pub(crate) fn clear(&mut self, id: TableId, slot: u64, n: u64) -> u64 {
         let step = Entry::FRAME_STEP * self.tables.geometry().pages_per_entry(self.tables.get(id).level());
+        self.last_leaf_table.set(None);
         let old: Vec<EntryRun> =
             self.tables.get(id).runs(slot, slot + n, step).filter(|run| run.first != Entry::ABSENT).collect();
         for run in &old {
@@ -197,6 +221,9 @@ impl<'l> Mmu<'l> {
         if self.typed.is_some() {
             self.set_read_only(page);
         }
+        if self.typed.is_some() && !self.fixmap.is_empty() {
+            self.check_fixmap(page, level).map_err(in_function("pin_pagetable_pfn"))?;
+        }
         if let Some(typed) = &mut self.typed {
             if level == Level::L1 {
                 typed.pin(&self.tables, child).map_err(in_function("pin_pagetable_pfn"))?;
@@ -209,6 +236,9 @@ impl<'l> Mmu<'l> {
         }
         let first = Entry::new(page.get(), EntryFlags::TABLE);
         self.tables.write(parent, EntryRun { slot, n: 1, first, step: 0 });
+        if self.tables.get(parent).is_linked() {
+            self.last_leaf_table.set(None);
+        }
         let is_pinned = self.typed.is_some() && level == Level::L1;
         if is_pinned || self.tables.get(parent).is_linked() {
             self.link(child);
@@ -253,51 +283,58 @@ impl<'l> Mmu<'l> {
     /// Takes writing away from a page's address in the direct map if it is mapped there
     /// (`make_lowmem_page_readonly`). Whether anything changed.
     pub(crate) fn set_read_only(&mut self, page: Pfn) -> bool {
-        let found = self.walk(page);
+        let Some((table, slot, entry)) = self.leaf(page).filter(|(_, _, entry)| entry.is_writable()) else {
+            return false;
+        };
         let Some(typed) = &mut self.typed else { return false };
-        if !found.entry.is_writable() {
-            return false;
-        }
-        let first = Entry::from_bits(found.entry.bits() & !EntryFlags::WRITABLE.bits());
-        let run = EntryRun { slot: found.slot, n: 1, first, step: 0 };
+        let first = Entry::from_bits(entry.bits() & !EntryFlags::WRITABLE.bits());
+        let run = EntryRun { slot, n: 1, first, step: 0 };
         // Taking a right away is never refused.
-        if typed.leaves_change(&self.tables, found.table, run).is_err() {
+        if typed.leaves_change(&self.tables, table, run).is_err() {
             return false;
         }
-        self.tables.write(found.table, run);
+        self.tables.write(table, run);
         true
     }
 
     /// Makes a page's address in the direct map writable if it is mapped there
     /// (`make_lowmem_page_readwrite`). Whether anything changed.
     pub(crate) fn set_writable(&mut self, page: Pfn) -> Result<bool, Bug> {
-        let found = self.walk(page);
-        let Some(typed) = &mut self.typed else { return Ok(false) };
-        if !found.entry.is_present() || found.entry.is_writable() {
+        let is_read_only = |entry: Entry| entry.is_present() && !entry.is_writable();
+        let Some((table, slot, entry)) = self.leaf(page).filter(|(_, _, entry)| is_read_only(*entry)) else {
             return Ok(false);
-        }
-        let first = Entry::from_bits(found.entry.bits() | EntryFlags::WRITABLE.bits());
-        let run = EntryRun { slot: found.slot, n: 1, first, step: 0 };
-        typed.leaves_change(&self.tables, found.table, run).map_err(in_function("make_lowmem_page_readwrite"))?;
-        self.tables.write(found.table, run);
+        };
+        let Some(typed) = &mut self.typed else { return Ok(false) };
+        let first = Entry::from_bits(entry.bits() | EntryFlags::WRITABLE.bits());
+        let run = EntryRun { slot, n: 1, first, step: 0 };
+        typed.leaves_change(&self.tables, table, run).map_err(in_function("make_lowmem_page_readwrite"))?;
+        self.tables.write(table, run);
         Ok(true)
     }
 
-    /// Maps a page through a slot of the fixmap.
+    /// Maps a page through a slot of the fixmap. Its writable reference is the slot itself: there are only
+    /// ever a few.
+    #[inline]
     pub(crate) fn map_fixmap(&mut self, page: Pfn, is_writable: bool) -> Result<(), Bug> {
-        if let (Some(typed), true) = (&mut self.typed, is_writable) {
-            typed.get_writable(PfnRange::new(page, page.saturating_add(1))).map_err(in_function("xen_set_pte"))?;
+        if let (Some(typed), true) = (&self.typed, is_writable) {
+            typed.check_writable(page).map_err(in_function("xen_set_pte"))?;
         }
         self.fixmap.push(FixmapSlot { page, is_writable });
         Ok(())
     }
 
     /// Drops the fixmap slot made last.
+    #[inline]
     pub(crate) fn unmap_fixmap(&mut self) {
-        if let Some(FixmapSlot { page, is_writable: true }) = self.fixmap.pop()
-            && let Some(typed) = &mut self.typed
-        {
-            typed.put_writable(PfnRange::new(page, page.saturating_add(1)));
+        self.fixmap.pop();
+    }
+
+    /// A page with a writable fixmap slot cannot become a table.
+    fn check_fixmap(&self, page: Pfn, level: Level) -> Result<(), Refusal> {
+        let n_writable = self.fixmap.iter().filter(|slot| slot.page == page && slot.is_writable).count();
+        match u32::try_from(n_writable) {
+            Ok(0) => Ok(()),
+            n => Err(Refusal { page, wanted: Wanted::Table(level), n_writable: n.unwrap_or(u32::MAX), table: None }),
         }
     }
 

@@ -52,7 +52,7 @@ impl fmt::Display for Refusal {
 /// What Xen knows of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Frame {
-    /// Writable mappings in validated tables, fixmap included.
+    /// Writable mappings in validated tables; those of the fixmap are kept beside.
     n_writable: u32,
     /// The level of the table it is validated as; 0 for none.
     level: u8,
@@ -81,6 +81,13 @@ impl TypedFrames {
 
     pub(super) fn is_table(&self, page: Pfn) -> bool {
         self.frames.get(page).level != 0
+    }
+
+    /// Whether a page may be mapped writable.
+    #[inline]
+    pub(super) fn check_writable(&self, page: Pfn) -> Result<(), Refusal> {
+        let frame = self.frames.get(page);
+        if frame.level == 0 { Ok(()) } else { Err(frame.refusal(page, Wanted::Writable)) }
     }
 
     /// Takes a writable reference on each of the pages; none is taken if one is refused.
@@ -192,8 +199,14 @@ impl TypedFrames {
     }
 
     fn get_link(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
+        let (page, level) = (tables.get(id).pfn(), tables.get(id).level());
+        let frame = self.frames.get_mut(page);
+        if frame.level == level.get() {
+            frame.n_links += 1;
+            return Ok(());
+        }
         self.validate(tables, id)?;
-        self.frames.get_mut(tables.get(id).pfn()).n_links += 1;
+        self.frames.get_mut(page).n_links += 1;
         Ok(())
     }
 
