@@ -1,5 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The model behind pgtlab.
+//! The model behind pgtlab: how early kernel page tables are built, natively and under Xen PV, and how a
+//! *strategy* decides at each stage of it.
+//!
+//! ```text
+//!  boot log ── bootlog ──►  layout  ◄── layout::parse ── layout file
+//!                             │
+//!                             ▼
+//!                   memblock { memory, reserved }
+//!                             │
+//!    strategy ───decides────► │  build: stages in order, every entry written through the mmu
+//!                             ▼
+//!                   Built { records, events, end }
+//!                             │  consumers: what boots next takes memory and writes to it
+//!                             ▼
+//!                   walk ──► permission map ──► rules, measures ──► trace
+//! ```
+//!
+//! The crate reads no file, clock, environment or random number: the same input gives the same bytes.
+//!
+//! # Reading order
+//!
+//! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
+//! machine), [`memblock`], [`entry`], [`table`] and [`walk`] (page tables), [`permission`] (what they
+//! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`build`] (the boot), [`rules`] and
+//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it).
+//!
+//! # A boot in five lines
+//!
+//! ```
+//! use pgtlab_core::{build, layout::Layout, strategy::Strategy, trace};
+//!
+//! struct Defaults;
+//! impl Strategy for Defaults {}
+//!
+//! let layout = Layout::parse("e820 1000 40000000 1\nkernel 1000000 2000000\n", "one-gib")?;
+//! let built = build::boot(&layout, &mut Defaults, build::Watch::RULES)?;
+//! assert_eq!(built.end, build::End::Completed);
+//! assert!(trace::render("defaults", &layout, &built).ends_with("result OK\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What always holds
+//!
+//! * **A strategy reaches tables only through its [`strategy::Context`]**, and every entry is written
+//!   through the back end.
+//! * **The permission map comes only from walking finished tables**, never from what the builder meant.
+//! * **Ranges are half open**; inclusive ends exist only in the text of boot logs.
+//! * **A strategy's mistake is a finding or a verdict, ours is an error**: never one in place of the other.
 
 pub mod addr;
 pub mod bootlog;
