@@ -14,13 +14,14 @@
 //! A broken rule is latent: the verdict says whether this boot met it.
 
 use crate::addr::{Pfn, PfnRange};
+use crate::entry::Grants;
 use crate::frame_map::FrameMap;
 use crate::geometry::Level;
 use crate::memblock::Memblock;
 use crate::mmu::Mmu;
 use crate::strategy::Stage;
 use crate::table::TableId;
-use crate::walk::walk;
+use crate::walk::{visit_leaves, walk};
 use std::fmt;
 
 /// A rule.
@@ -299,18 +300,29 @@ impl Rules {
 
     /// The reserve stage of a range has returned: the spare part of its buffer must be ordinary memory.
     pub(crate) fn range_done(&mut self, moment: Moment, spare: PfnRange, memblock: &Memblock, mmu: &Mmu<'_>) {
-        let mut page = spare.start;
-        while page < spare.end {
-            let live = mmu.walk(page);
-            let is_read_only = live.entry.is_present() && !live.entry.is_writable();
-            let is_reserved = memblock.is_any_reserved(bytes_of(mmu, page));
-            if (is_read_only || is_reserved) && !self.pages.get(page).is_taken {
-                let got = if is_read_only { "left read-only" } else { "still reserved" };
-                self.broken(Rule::Return, moment, page, 1, || {
+        let mut left: Vec<(PfnRange, &str)> = Vec::new();
+        visit_leaves(&mmu.tables, mmu.root, spare, &mut |leaves| {
+            if !leaves.grants.contains(Grants::WRITE) {
+                left.push((leaves.pages.intersect(spare), "left read-only"));
+            }
+            true
+        });
+        let geometry = mmu.tables.geometry();
+        for block in memblock.reserved() {
+            left.push((geometry.touched_pages(*block).intersect(spare), "still reserved"));
+        }
+        left.sort_unstable();
+        let mut from = spare.start;
+        for (pages, got) in left {
+            // A page that is both counts once, and one taken from elsewhere meanwhile is a table.
+            let mut page = pages.start.max(from);
+            while let Some(found) = self.pages.find(PfnRange::new(page, pages.end), |state| !state.is_taken) {
+                self.broken(Rule::Return, moment, found, 1, || {
                     ("writable and free, as it was promised and not taken".to_owned(), got.to_owned())
                 });
+                page = found.saturating_add(1);
             }
-            page = page.saturating_add(1);
+            from = from.max(pages.end);
         }
     }
 
@@ -334,15 +346,16 @@ impl Rules {
         promised.sort_unstable();
         let mut from = Pfn::default();
         for pages in promised {
+            let is_linked = |state: PageState| state.is_taken && state.is_linked;
             let mut at = pages.start.max(from);
-            while let Some(page) =
-                self.pages.find(PfnRange::new(at, pages.end), |state| !(state.is_taken && state.is_linked))
-            {
+            while let Some(start) = self.pages.find(PfnRange::new(at, pages.end), |state| !is_linked(state)) {
+                let rest = PfnRange::new(start, pages.end);
+                let end = self.pages.find(rest, is_linked).unwrap_or(pages.end);
                 match spare.last_mut() {
-                    Some(last) if last.end == page => last.end = page.saturating_add(1),
-                    _ => spare.push(one(page)),
+                    Some(last) if last.end == start => last.end = end,
+                    _ => spare.push(PfnRange::new(start, end)),
                 }
-                at = page.saturating_add(1);
+                at = end;
             }
             from = from.max(pages.end);
         }

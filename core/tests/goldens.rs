@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn unfixed_is_the_kernel_without_a_fix() {
-        check_version("unfixed", || unfixed::Unfixed);
+        check_version("unfixed", unfixed::Unfixed::default);
     }
 
     #[test]
@@ -68,11 +68,11 @@ mod tests {
 
     #[test]
     fn the_revert_is_the_kernel_with_low_placement() {
-        check_version("revert", || revert_high_placement::RevertHighPlacement);
+        check_version("revert", revert_high_placement::RevertHighPlacement::default);
     }
 
     #[test]
     fn the_hook_is_the_kernel_with_the_hook() {
-        check_version("hook", || reserve_hook::ReserveHook);
+        check_version("hook", reserve_hook::ReserveHook::default);
     }
 }

@@ -29,28 +29,28 @@ mod tests {
 
     #[test]
     fn the_7680_mib_guest_dies_in_node_data_without_a_fix_and_with_the_fixup() {
-        check_node_data_fault(&run(EC2, unfixed::Unfixed));
+        check_node_data_fault(&run(EC2, unfixed::Unfixed::default()));
         check_node_data_fault(&run(EC2, xen_mmu_rw_fixup::XenMmuRwFixup::default()));
     }
 
     #[test]
     fn it_boots_with_the_hook_the_revert_and_the_semantic_builder() {
-        assert_eq!(run(EC2, reserve_hook::ReserveHook).end, End::Completed);
-        assert_eq!(run(EC2, revert_high_placement::RevertHighPlacement).end, End::Completed);
+        assert_eq!(run(EC2, reserve_hook::ReserveHook::default()).end, End::Completed);
+        assert_eq!(run(EC2, revert_high_placement::RevertHighPlacement::default()).end, End::Completed);
         assert_eq!(run(EC2, semantic_builder::SemanticBuilder::default()).end, End::Completed);
     }
 
     #[test]
     fn an_acpi_mapping_is_all_the_fixup_needs() {
-        check_node_data_fault(&run(WITH_ACPI, unfixed::Unfixed));
+        check_node_data_fault(&run(WITH_ACPI, unfixed::Unfixed::default()));
         assert_eq!(run(WITH_ACPI, xen_mmu_rw_fixup::XenMmuRwFixup::default()).end, End::Completed);
     }
 
     #[test]
     fn listening_changes_nothing() {
         let layout = Layout::parse(EC2, "published").expect("a layout");
-        let quiet = boot(&layout, &mut unfixed::Unfixed, Watch::RULES).expect("it holds together");
-        let loud = run(EC2, unfixed::Unfixed);
+        let quiet = boot(&layout, &mut unfixed::Unfixed::default(), Watch::RULES).expect("it holds together");
+        let loud = run(EC2, unfixed::Unfixed::default());
         assert_eq!((quiet.end, quiet.records, quiet.findings), (loud.end, loud.records, loud.findings));
         assert!(!loud.events.is_empty() && quiet.events.is_empty());
     }

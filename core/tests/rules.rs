@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn no_strategy_of_2011_claims_its_tables_in_time() {
-        for (layout, built) in boots(|| reserve_hook::ReserveHook) {
+        for (layout, built) in boots(reserve_hook::ReserveHook::default) {
             let takes_any = built.measures.is_some_and(|measures| 0 < measures.table_pages);
             assert_eq!(breaks(&built, Rule::Claim), takes_any, "{}", layout.name);
         }
@@ -58,10 +58,10 @@ mod tests {
 
     #[test]
     fn the_hook_returns_every_spare_page_and_the_unfixed_kernel_does_not_under_xen() {
-        for (layout, built) in boots(|| reserve_hook::ReserveHook) {
+        for (layout, built) in boots(reserve_hook::ReserveHook::default) {
             assert!(!breaks(&built, Rule::Return), "{}", layout.name);
         }
-        for (layout, built) in boots(|| unfixed::Unfixed) {
+        for (layout, built) in boots(unfixed::Unfixed::default) {
             let is_xen = layout.backend == Backend::Xen;
             assert!(is_xen || !breaks(&built, Rule::Return), "{}", layout.name);
             let is_fault = matches!(&built.end, End::Died { .. });
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_revert_reaches_every_table_and_runs_out_of_room_on_18() {
-        for (layout, built) in boots(|| revert_high_placement::RevertHighPlacement) {
+        for (layout, built) in boots(revert_high_placement::RevertHighPlacement::default) {
             assert!(!breaks(&built, Rule::Reach), "{}", layout.name);
             let expected = layout.name.starts_with("18-");
             assert_eq!(breaks(&built, Rule::Progress), expected || breaks(&built, Rule::Progress), "{}", layout.name);

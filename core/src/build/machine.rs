@@ -187,6 +187,11 @@ impl<'l> Machine<'l> {
         }
     }
 
+    /// All pages the firmware's map speaks of: nothing a strategy names can matter beyond them.
+    fn pages(&self) -> PfnRange {
+        PfnRange::new(Pfn::default(), self.layout.geometry.pfn_up(self.layout.e820.end()))
+    }
+
     pub(crate) fn fault(&self, text: impl Into<String>) -> Halt {
         StrategyFault { stage: self.stage, text: text.into() }.into()
     }
@@ -346,10 +351,11 @@ impl Services for Machine<'_> {
             return;
         }
         self.memblock.reserve(range);
+        let pages = self.layout.geometry.touched_pages(range).intersect(self.pages());
         if let Some(rules) = &mut self.rules
             && matches!(self.stage, Stage::Boot | Stage::Plan | Stage::TableSpace | Stage::Page)
         {
-            rules.own(self.layout.geometry.touched_pages(range));
+            rules.own(pages);
         }
         self.note(|| Event::Reserved { range, name: name.to_owned() });
     }
@@ -363,6 +369,7 @@ impl Services for Machine<'_> {
         if !self.mmu.is_guarded() {
             return;
         }
+        let pages = pages.intersect(self.pages());
         let mut n_changed = 0;
         let mut page = pages.start;
         while page < pages.end && self.halt.is_none() {
@@ -380,6 +387,7 @@ impl Services for Machine<'_> {
     }
 
     fn set_ro(&mut self, pages: PfnRange) {
+        let pages = pages.intersect(self.pages());
         let mut n_changed = 0;
         let mut page = pages.start;
         while page < pages.end && self.mmu.is_guarded() {

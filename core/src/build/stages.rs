@@ -107,7 +107,9 @@ fn map_range(machine: &mut Machine<'_>, decider: &mut dyn Decider, range: &Range
             return Err(Halt::panic(text.clone()));
         }
         TableSpace::Buffer(pages) => {
-            if pages.end < pages.start || machine.layout.geometry.end_of_map() < pages.end {
+            let most = machine.layout.geometry.pfn_up(machine.layout.e820.end()).get();
+            let end_of_map = machine.layout.geometry.end_of_map();
+            if pages.end < pages.start || end_of_map < pages.end || most < pages.len() {
                 return Err(
                     machine.fault(format!("the buffer [{:x}, {:x}) is no range of pages", pages.start, pages.end))
                 );

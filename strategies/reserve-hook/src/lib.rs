@@ -13,39 +13,16 @@
 //! are reserved only when the range is done, and Least by the spare part. "What does the hook mean?"
 //! stayed open: it has one user, and its meaning is that user's need.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
 use pgtlab_core::layout::Backend;
-use pgtlab_core::strategy::{
-    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace,
-};
-use pgtlab_linux::{guard, plan, space, text};
+use pgtlab_core::strategy::{Context, RangeDone};
+use pgtlab_linux::rc7::{Fix, Rc7};
+use pgtlab_linux::{space, text};
 
-/// See the crate's page.
+/// The hook and its one user.
 #[derive(Debug, Default)]
-pub struct ReserveHook;
+pub struct PagetableReserve;
 
-impl Strategy for ReserveHook {
-    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
-        text::last_pfn(cx);
-        Boot::new(cx.facts())
-    }
-
-    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        plan::low_then_high(cx)
-    }
-
-    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        space::high(cx, range)
-    }
-
-    fn access(&mut self, _: &Context<'_>, table: Pfn, _is_new: bool, buf: &PgtBuf) -> Access {
-        guard::fixmap_access(table, buf)
-    }
-
-    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        guard::whole_buffer(question)
-    }
-
+impl Fix for PagetableReserve {
     fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
         space::reserve_used(cx, done);
         // A range that handed out nothing does not call the hook.
@@ -55,3 +32,6 @@ impl Strategy for ReserveHook {
         }
     }
 }
+
+/// See the crate's page.
+pub type ReserveHook = Rc7<PagetableReserve>;

@@ -14,39 +14,24 @@
 //! tables are large). And the buffer takes the low memory that a crash kernel needs, which was why it had
 //! been moved.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::strategy::{
-    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace,
-};
-use pgtlab_linux::{guard, plan, space, text};
+use pgtlab_core::addr::Pfn;
+use pgtlab_core::strategy::{Access, Context, PgtBuf, Range, TableSpace};
+use pgtlab_linux::rc7::{Fix, Rc7};
+use pgtlab_linux::{guard, space};
 
-/// See the crate's page.
+/// The buffer below what is mapped, and existing tables reached through the direct map.
 #[derive(Debug, Default)]
-pub struct RevertHighPlacement;
+pub struct LowPlacement;
 
-impl Strategy for RevertHighPlacement {
-    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
-        text::last_pfn(cx);
-        Boot::new(cx.facts())
-    }
-
-    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        plan::low_then_high(cx)
-    }
-
+impl Fix for LowPlacement {
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
         space::low(cx, range)
     }
 
-    fn access(&mut self, _: &Context<'_>, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
+    fn access(&mut self, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
         guard::new_in_fixmap_access(table, is_new, buf)
     }
-
-    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        guard::whole_buffer(question)
-    }
-
-    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        space::reserve_used(cx, done);
-    }
 }
+
+/// See the crate's page.
+pub type RevertHighPlacement = Rc7<LowPlacement>;

@@ -14,39 +14,13 @@
 //! with error code 3 (present, write) in `setup_node_bootmem`, or in `memblock_find_dma_reserve` on a kernel
 //! without NUMA. It boots where those users happen to find other memory.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::strategy::{
-    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace,
-};
-use pgtlab_linux::{guard, plan, space, text};
+use pgtlab_linux::rc7::{Fix, Rc7};
+
+/// No fix: every answer is the kernel's.
+#[derive(Debug, Default)]
+pub struct NoFix;
+
+impl Fix for NoFix {}
 
 /// See the crate's page.
-#[derive(Debug, Default)]
-pub struct Unfixed;
-
-impl Strategy for Unfixed {
-    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
-        text::last_pfn(cx);
-        Boot::new(cx.facts())
-    }
-
-    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        plan::low_then_high(cx)
-    }
-
-    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        space::high(cx, range)
-    }
-
-    fn access(&mut self, _: &Context<'_>, table: Pfn, _is_new: bool, buf: &PgtBuf) -> Access {
-        guard::fixmap_access(table, buf)
-    }
-
-    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        guard::whole_buffer(question)
-    }
-
-    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        space::reserve_used(cx, done);
-    }
-}
+pub type Unfixed = Rc7<NoFix>;

@@ -15,22 +15,21 @@
 //! one, NODE_DATA is placed in the read-only tail and the kernel oopses in `setup_node_bootmem`. "Does
 //! not work with certain AMD machines", says the message that took it back; the machine is not the reason.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::strategy::{
-    Access, Boot, Context, LeafQuestion, PgtBuf, Plan, Range, RangeDone, Strategy, TableSpace, WriteQuestion,
-};
-use pgtlab_linux::{guard, plan, space, text};
+use pgtlab_core::addr::Pfn;
+use pgtlab_core::strategy::{Context, PgtBuf, WriteQuestion};
+use pgtlab_linux::rc7::{Fix, Rc7};
+use pgtlab_linux::text;
 
-/// See the crate's page.
+/// What the fix-up remembers between two entries.
 #[derive(Debug, Default)]
-pub struct XenMmuRwFixup {
+pub struct RwPastPgt {
     /// The buffer as it was last looked at; all zero before the first page of one was handed out.
     remembered: PgtBuf,
     /// The end of the used part of the buffer whose spare part was released last.
     released: Pfn,
 }
 
-impl XenMmuRwFixup {
+impl RwPastPgt {
     /// `mark_rw_past_pgt`.
     fn release_spare(&mut self, cx: &mut Context<'_>, now: PgtBuf) {
         if now.used().is_empty() {
@@ -59,34 +58,9 @@ impl XenMmuRwFixup {
     }
 }
 
-impl Strategy for XenMmuRwFixup {
-    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
-        text::last_pfn(cx);
-        Boot::new(cx.facts())
-    }
-
-    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        plan::low_then_high(cx)
-    }
-
-    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        space::high(cx, range)
-    }
-
-    fn access(&mut self, _: &Context<'_>, table: Pfn, _is_new: bool, buf: &PgtBuf) -> Access {
-        guard::fixmap_access(table, buf)
-    }
-
-    fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        guard::whole_buffer(question)
-    }
-
+impl Fix for RwPastPgt {
     fn write(&mut self, cx: &mut Context<'_>, question: &WriteQuestion) {
         self.release_spare(cx, question.buf);
-    }
-
-    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        space::reserve_used(cx, done);
     }
 
     /// The last net, `xen_post_allocator_init`.
@@ -95,3 +69,6 @@ impl Strategy for XenMmuRwFixup {
         self.release_spare(cx, now);
     }
 }
+
+/// See the crate's page.
+pub type XenMmuRwFixup = Rc7<RwPastPgt>;

@@ -1,0 +1,58 @@
+nextest := "0.9.151"
+deny := "0.20.2"
+insta := "1.49.0"
+
+# List the recipes
+default:
+    @{{ just_executable() }} --list --unsorted --justfile {{ justfile() }}
+
+# Run every strategy on every layout and say which boots: the main job
+compare *ARGS:
+    cargo build --release
+    @cargo run --release --quiet -- compare {{ ARGS }}
+
+# Run the tests; brings nextest if it is absent
+test *ARGS: (_tool "nextest" nextest)
+    cargo nextest run --workspace {{ ARGS }}
+
+# Look through the snapshots that a change has changed, one by one
+review: (_tool "nextest" nextest) (_tool "insta" insta)
+    cargo insta test --workspace --test-runner nextest --review
+
+# Accept every changed snapshot and write the generated pages anew
+bless: (_tool "nextest" nextest)
+    INSTA_UPDATE=always INSTA_FORCE_PASS=1 PGTLAB_BLESS=1 cargo nextest run --workspace --no-fail-fast
+
+# Check formatting, lints, documentation, licences and where dependencies come from
+lint: _format _clippy _doc (_deny "bans licenses sources")
+
+# Measure what building tables costs, per mapped entry
+bench *ARGS:
+    cargo bench --workspace --bench '*' -- {{ ARGS }}
+
+# Make the crate strategies/NAME: it builds, is compared and passes its test at once
+new-strategy NAME:
+    @cargo run --release --quiet -- new {{ NAME }}
+
+# Do what every change must pass
+ci:
+    .ci/run
+
+# Look dependencies up in the advisory database, which needs a network
+advisories: (_deny "advisories")
+
+_format:
+    cargo fmt --all --check
+    {{ just_executable() }} --fmt --check
+
+_clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+_doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+_deny CHECKS: (_tool "deny" deny)
+    cargo deny --workspace check {{ CHECKS }}
+
+_tool NAME VERSION:
+    @cargo {{ NAME }} --version >/dev/null 2>&1 || cargo install --debug --locked cargo-{{ NAME }}@{{ VERSION }}
