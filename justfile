@@ -21,7 +21,7 @@ review: (_tool "nextest" nextest) (_tool "insta" insta)
 
 # Accept every changed snapshot and write the generated pages anew
 bless: (_tool "nextest" nextest)
-    INSTA_UPDATE=always INSTA_FORCE_PASS=1 PGTLAB_BLESS=1 cargo nextest run --workspace --no-fail-fast
+    INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo nextest run --workspace --no-fail-fast
 
 # Check formatting, lints, documentation, licences and where dependencies come from
 lint: _format _clippy _doc (_deny "bans licenses sources")

@@ -7,6 +7,7 @@ use crate::addr::{Pfn, PfnRange, PhysRange};
 use crate::entry::EntryFlags;
 use crate::geometry::Level;
 use crate::strategy::{Stage, TableSpace};
+use std::fmt;
 
 /// Who uses memory right after the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,4 +129,137 @@ pub struct Noted {
     pub stage: Stage,
     /// What happened.
     pub event: Event,
+}
+
+impl fmt::Display for Noted {
+    /// One line: `range 2 page: taken 1df0f3 (L1)`; outside the ranges without the first two words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if 0 < self.range {
+            write!(f, "range {} ", self.range)?;
+        }
+        write!(f, "{}: {}", self.stage.name(), self.event)
+    }
+}
+
+impl fmt::Display for Event {
+    /// One line; ranges are half open, of pages unless it says bytes, and all numbers that count nothing
+    /// are hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Printk(text) => write!(f, "printed \"{text}\""),
+            Self::RangeChosen(pages) => write!(f, "range {} chosen", Pages(*pages)),
+            Self::SpaceChosen(space) => write_space(f, space),
+            Self::Taken { page, level } => write!(f, "taken {page:x} (L{})", level.get()),
+            Self::FixmapMapped { page, is_writable } => {
+                write!(f, "fixmap slot made for {page:x}, {}", writable(*is_writable))
+            }
+            Self::FixmapUnmapped(page) => write!(f, "fixmap slot of {page:x} dropped"),
+            Self::LeavesWritten { table, slot, pages, flags, read_only } => {
+                write!(f, "leaves for {} written to table {table:x} from slot {slot}", Pages(*pages))?;
+                write!(f, ", {}", flags_text(*flags))?;
+                match read_only {
+                    Some(pages) => write!(f, ", {} of them read-only", Pages(*pages)),
+                    None => Ok(()),
+                }
+            }
+            Self::EntriesCleared { table, slot, n, n_changed } => {
+                write!(f, "{n} entries of table {table:x} zeroed from slot {slot}, {n_changed} of them held something")
+            }
+            Self::Attached { parent, slot, child, level } => {
+                write!(f, "table {child:x} (L{}) linked at slot {slot} of {parent:x}", level.get())
+            }
+            Self::Protected { pages, is_writable, n_changed } => {
+                write!(f, "{} made {}, {n_changed} of them were not", Pages(*pages), writable(*is_writable))
+            }
+            Self::Reserved { range, name } => write!(f, "reserved bytes {} ({name})", Bytes(*range)),
+            Self::Freed(range) => write!(f, "freed bytes {}", Bytes(*range)),
+            Self::RangeDone { pages, last_mapped } => {
+                write!(f, "range {} done, mapped up to {last_mapped:x}", Pages(*pages))
+            }
+            Self::AcpiMapped(page) => write!(f, "ACPI table at {page:x} mapped through the fixmap"),
+            Self::Written { by, range, fault } => {
+                write!(f, "{} writes bytes {}", by.name(), Bytes(*range))?;
+                match fault {
+                    Some(page) => write!(f, ", and faults at {page:x}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Died(text) => write!(f, "died: {text}"),
+        }
+    }
+}
+
+impl Consumer {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memtest => "memtest",
+            Self::NodeData => "node data",
+            Self::RangeArray => "range array",
+        }
+    }
+}
+
+struct Pages(PfnRange);
+
+impl fmt::Display for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:x}, {:x})", self.0.start, self.0.end)
+    }
+}
+
+struct Bytes(PhysRange);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:x}, {:x})", self.0.start, self.0.end)
+    }
+}
+
+const fn writable(is_writable: bool) -> &'static str {
+    if is_writable { "writable" } else { "read-only" }
+}
+
+fn flags_text(flags: EntryFlags) -> String {
+    let names: Vec<String> = flags.iter_names().map(|(name, _)| name.to_lowercase().replace('_', " ")).collect();
+    names.join(" ")
+}
+
+fn write_space(f: &mut fmt::Formatter<'_>, space: &TableSpace) -> fmt::Result {
+    match space {
+        TableSpace::Buffer(pages) => write!(f, "buffer {} chosen, {} pages", Pages(*pages), pages.len()),
+        TableSpace::PageByPage { uses_pool, window } => {
+            let pool = if *uses_pool { "the pool, then " } else { "" };
+            write!(f, "page by page from {pool}the window {}", Pages(*window))
+        }
+        TableSpace::Panic(text) => write!(f, "gave up: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::PhysAddr;
+
+    #[track_caller]
+    fn check(range: u64, stage: Stage, event: Event, expected: &str) {
+        assert_eq!(Noted { range, stage, event }.to_string(), expected);
+    }
+
+    #[test]
+    fn an_event_is_a_readable_line() {
+        let pages = PfnRange::from_numbers(0x100, 0x180);
+        let page = Pfn::new(0x1df0f3);
+        check(2, Stage::Page, Event::Taken { page, level: Level::L1 }, "range 2 page: taken 1df0f3 (L1)");
+        let buffer = Event::SpaceChosen(TableSpace::Buffer(pages));
+        check(1, Stage::TableSpace, buffer, "range 1 table space: buffer [100, 180) chosen, 128 pages");
+        let reserved = Event::Reserved {
+            range: PhysRange::new(PhysAddr::new(0x1000), PhysAddr::new(0x2000)),
+            name: "PGTABLE".to_owned(),
+        };
+        check(0, Stage::BuildDone, reserved, "build done: reserved bytes [1000, 2000) (PGTABLE)");
+        let protected = Event::Protected { pages, is_writable: true, n_changed: 3 };
+        check(0, Stage::AllocatorUp, protected, "allocator up: [100, 180) made writable, 3 of them were not");
+    }
 }

@@ -22,7 +22,7 @@
 //!
 //! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
 //! machine), [`memblock`], [`entry`], [`table`] and [`walk`] (page tables), [`permission`] (what they
-//! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`build`] (the boot), [`rules`] and
+//! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`plugin`] (a strategy as a dylib), [`build`] (the boot), [`rules`] and
 //! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it).
 //!
 //! # A boot in five lines
@@ -63,6 +63,7 @@ pub mod measure;
 pub mod memblock;
 pub mod mmu;
 pub mod permission;
+pub mod plugin;
 pub mod rules;
 pub mod strategy;
 pub mod table;

@@ -35,3 +35,5 @@ impl Fix for PagetableReserve {
 
 /// See the crate's page.
 pub type ReserveHook = Rc7<PagetableReserve>;
+
+pgtlab_core::export_strategy!(ReserveHook, summary = "the pagetable_reserve hook of 2.6.39", aliases = ["hook"]);

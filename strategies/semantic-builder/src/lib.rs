@@ -198,3 +198,5 @@ impl Strategy for SemanticBuilder {
         cx.set_max_pfn_mapped(mapped);
     }
 }
+
+pgtlab_core::export_strategy!(SemanticBuilder, summary = "derived from the rules of building page tables", aliases = ["semantic"]);

@@ -24,3 +24,5 @@ impl Fix for NoFix {}
 
 /// See the crate's page.
 pub type Unfixed = Rc7<NoFix>;
+
+pgtlab_core::export_strategy!(Unfixed, summary = "Linux 2.6.39-rc7 without any fix: the control");

@@ -72,3 +72,5 @@ impl Fix for RwPastPgt {
 
 /// See the crate's page.
 pub type XenMmuRwFixup = Rc7<RwPastPgt>;
+
+pgtlab_core::export_strategy!(XenMmuRwFixup, summary = "the merged fix-up in Xen's MMU code", aliases = ["workaround"]);

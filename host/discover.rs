@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Finding strategies: those of this tree by the list the build recorded, others by path.
+//!
+//! Folders are never searched for plugins: a strategy that was removed leaves its library in the target
+//! folder for ever. A file that the list names and that is not there is an error, not a shorter table.
+
+use crate::load::{self, Description, LoadError};
+use globset::GlobBuilder;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The plugins of this tree: package and file name, ascending.
+const IN_TREE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/strategies.rs"));
+
+/// Where plugins are installed, seen from the program's folder.
+const INSTALLED: &str = "../lib/pgtlab";
+
+/// A plugin of this tree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Its package.
+    pub package: &'static str,
+    /// Its file.
+    pub plugin: PathBuf,
+}
+
+/// A strategy that can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strategy {
+    /// Its name: its crate's.
+    pub name: String,
+    /// The plugin's file.
+    pub plugin: PathBuf,
+    /// What the plugin says of itself.
+    pub description: Description,
+}
+
+/// Why strategies cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// This program's own file is not known.
+    #[error("failed to find this program's folder: {0}")]
+    NoFolder(std::io::Error),
+    /// A plugin of this tree is not there.
+    #[error("the plugin of strategy {package} is missing: no {file} in {}\nbuild it: cargo build", list(folders))]
+    Missing {
+        /// Its package.
+        package: &'static str,
+        /// Its file's name.
+        file: &'static str,
+        /// Where it was looked for.
+        folders: Vec<PathBuf>,
+    },
+    /// A file is no plugin.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Two plugins answer to one name.
+    #[error("two strategies are called {name}: {} and {}", one.display(), other.display())]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// The one file.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// Nobody answers to this name.
+    #[error("no strategy is called {name}{}; there are {known}", did_you_mean(suggestion.as_deref()))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The nearest name that is there.
+        suggestion: Option<String>,
+        /// All names.
+        known: String,
+    },
+    /// No name matches.
+    #[error("no strategy matches {pattern}; there are {known}")]
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+        /// All names.
+        known: String,
+    },
+    /// A pattern is none.
+    #[error("{0}")]
+    BadPattern(globset::Error),
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    let shown: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    shown.join(", ")
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
+}
+
+/// The plugins of this tree, ascending by package.
+///
+/// # Errors
+/// [`DiscoverError::Missing`] for the first that is not there.
+pub fn in_tree() -> Result<Vec<Found>, DiscoverError> {
+    let this = std::env::current_exe().map_err(DiscoverError::NoFolder)?;
+    let folders = folders(this.parent().unwrap_or_else(|| Path::new(".")));
+    let find = |&(package, file): &(&'static str, &'static str)| {
+        let mut paths = folders.iter().map(|folder| folder.join(file));
+        match paths.find(|path| path.is_file()) {
+            Some(plugin) => Ok(Found { package, plugin }),
+            None => Err(DiscoverError::Missing { package, file, folders: folders.clone() }),
+        }
+    };
+    IN_TREE.iter().map(find).collect()
+}
+
+/// Where the plugins of this tree may lie, the likeliest first. Cargo builds them into `deps` and links
+/// only some of them beside the program; a test or a bench lies in `deps` itself.
+fn folders(of_program: &Path) -> Vec<PathBuf> {
+    let deps = of_program.join("deps");
+    let is_test = of_program.ends_with("deps");
+    let mut folders = Vec::new();
+    if !is_test && deps.is_dir() {
+        folders.push(deps);
+    }
+    folders.push(of_program.to_owned());
+    if !is_test {
+        folders.push(of_program.join(INSTALLED));
+    }
+    folders
+}
+
+/// The strategies that are meant: each pattern is a name, an alias, a glob over both, or the path of a
+/// plugin (it has a `/` or ends in `.so`). No pattern means all of this tree. In the order of the patterns,
+/// and within a glob by name; what is named twice comes once.
+///
+/// # Errors
+/// A pattern that means nothing, a file that is no plugin, two strategies of one name.
+pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
+    let is_path = |pattern: &&String| pattern.contains('/') || pattern.ends_with(".so");
+    let needs_tree = patterns.is_empty() || !patterns.iter().all(|pattern| is_path(&pattern));
+    let mut known = Vec::new();
+    if needs_tree {
+        for found in in_tree()? {
+            known.push(describe(found.plugin)?);
+        }
+    }
+    let n_in_tree = known.len();
+    for path in patterns.iter().filter(is_path) {
+        let strategy = describe(PathBuf::from(path))?;
+        if !known.iter().any(|other: &Strategy| is_same_file(&other.plugin, &strategy.plugin)) {
+            known.push(strategy);
+        }
+    }
+    check_names(&known)?;
+    if patterns.is_empty() {
+        return Ok(known);
+    }
+    let mut meant: Vec<Strategy> = Vec::new();
+    for pattern in patterns {
+        let strategies = if is_path(&pattern) {
+            known.iter().filter(|strategy| is_same_file(&strategy.plugin, Path::new(pattern))).collect()
+        } else {
+            named(&known[..n_in_tree], pattern)?
+        };
+        for strategy in strategies {
+            if !meant.contains(strategy) {
+                meant.push(strategy.clone());
+            }
+        }
+    }
+    Ok(meant)
+}
+
+fn describe(plugin: PathBuf) -> Result<Strategy, LoadError> {
+    let description = load::inspect(&plugin)?;
+    load::check_interface(&plugin, &description)?;
+    Ok(Strategy { name: description.name.clone(), plugin, description })
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+fn names(strategy: &Strategy) -> impl Iterator<Item = &str> {
+    std::iter::once(strategy.name.as_str()).chain(strategy.description.aliases.iter().map(String::as_str))
+}
+
+fn check_names(known: &[Strategy]) -> Result<(), DiscoverError> {
+    let mut owners: BTreeMap<&str, &Strategy> = BTreeMap::new();
+    for strategy in known {
+        for name in names(strategy) {
+            match owners.insert(name, strategy) {
+                Some(other) if other != strategy => {
+                    return Err(DiscoverError::Ambiguous {
+                        name: name.to_owned(),
+                        one: other.plugin.clone(),
+                        other: strategy.plugin.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn named<'k>(known: &'k [Strategy], pattern: &str) -> Result<Vec<&'k Strategy>, DiscoverError> {
+    let all = || known.iter().map(|strategy| strategy.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(strategy) = known.iter().find(|strategy| names(strategy).any(|name| name == pattern)) {
+        return Ok(vec![strategy]);
+    }
+    if !pattern.contains(['*', '?', '[', '{']) {
+        return Err(DiscoverError::Unknown {
+            name: pattern.to_owned(),
+            suggestion: nearest(known.iter().flat_map(names), pattern),
+            known: all(),
+        });
+    }
+    let glob = GlobBuilder::new(pattern).build().map_err(DiscoverError::BadPattern)?.compile_matcher();
+    let matching: Vec<_> = known.iter().filter(|strategy| names(strategy).any(|name| glob.is_match(name))).collect();
+    if matching.is_empty() {
+        return Err(DiscoverError::NoMatch { pattern: pattern.to_owned(), known: all() });
+    }
+    Ok(matching)
+}
+
+/// The known name that is nearest to what was typed, if it is near at all.
+fn nearest<'k>(known: impl Iterator<Item = &'k str>, typed: &str) -> Option<String> {
+    let near = known.map(|name| (distance(name, typed), name)).min()?;
+    let is_near = near.0 <= typed.chars().count().div_ceil(3) || near.1.contains(typed);
+    is_near.then(|| near.1.to_owned())
+}
+
+/// How many characters must be put in, taken out or changed (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strategy(name: &str, aliases: &[&str], plugin: &str) -> Strategy {
+        let description = Description {
+            name: name.to_owned(),
+            version: String::new(),
+            summary: String::new(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            interface: String::new(),
+            semantics: String::new(),
+            rustc: String::new(),
+            target: String::new(),
+            profile: String::new(),
+            panic: String::new(),
+            size_bytes: 0,
+        };
+        Strategy { name: name.to_owned(), plugin: PathBuf::from(plugin), description }
+    }
+
+    fn tree() -> Vec<Strategy> {
+        vec![
+            strategy("reserve-hook", &["hook"], "libreserve_hook.so"),
+            strategy("unfixed", &[], "libunfixed.so"),
+            strategy("v2-6-38", &["v2.6.38"], "libv2_6_38.so"),
+        ]
+    }
+
+    #[track_caller]
+    fn check(pattern: &str, expected: &[&str]) {
+        let tree = tree();
+        let found: Result<Vec<&str>, _> =
+            named(&tree, pattern).map(|found| found.iter().map(|strategy| strategy.name.as_str()).collect());
+        assert_eq!(found.ok().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_strategy_is_meant_by_name_by_alias_and_by_glob() {
+        check("unfixed", &["unfixed"]);
+        check("hook", &["reserve-hook"]);
+        check("*", &["reserve-hook", "unfixed", "v2-6-38"]);
+        check("v2.*", &["v2-6-38"]);
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_nearest_and_with_all() {
+        let tree = tree();
+        let error = named(&tree, "unfixd").map_err(|error| error.to_string());
+        let text = "no strategy is called unfixd (did you mean unfixed?); there are reserve-hook, unfixed, v2-6-38";
+        assert_eq!(error.err().as_deref(), Some(text));
+        let error = named(&tree, "bogus*").map_err(|error| error.to_string());
+        let text = "no strategy matches bogus*; there are reserve-hook, unfixed, v2-6-38";
+        assert_eq!(error.err().as_deref(), Some(text));
+    }
+
+    #[test]
+    fn two_strategies_of_one_name_are_an_error_that_names_both_files() {
+        let mut known = tree();
+        known.push(strategy("mine", &["hook"], "./libmine.so"));
+        let error = check_names(&known).map_err(|error| error.to_string());
+        assert_eq!(error, Err("two strategies are called hook: libreserve_hook.so and ./libmine.so".to_owned()));
+    }
+
+    #[test]
+    fn a_test_looks_beside_itself_and_a_program_in_deps_first() {
+        assert_eq!(folders(Path::new("/none/debug/deps")), [PathBuf::from("/none/debug/deps")]);
+        let installed = folders(Path::new("/none/bin"));
+        assert_eq!(installed, [PathBuf::from("/none/bin"), PathBuf::from("/none/bin/../lib/pgtlab")]);
+    }
+
+    #[test]
+    fn distance_counts_what_must_be_changed() {
+        assert_eq!(distance("hook", "hook"), 0);
+        assert_eq!(distance("hook", "hok"), 1);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

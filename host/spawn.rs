@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Running cells in worker processes, and telling what became of a worker that died.
+//!
+//! ```text
+//!   this process                           worker (`pgtlab worker`, its own process group)
+//!   memfd  Job as JSON ──────── stdin ───► reads it, binds itself, loads the plugin, boots
+//!   pipe   ◄──────────────────── fd 3 ──── one Message, a line of JSON
+//!   memfd  read after its death ─ fd 4 ──► where it is: one word, stored at each question
+//!   pipes  ◄──────────── stdout, stderr ── whatever the plugin prints, up to a cap
+//! ```
+//!
+//! **A cell is a success only if a whole message arrived**; an exit status proves nothing. **Nothing here
+//! waits without a limit**: a process that a plugin left behind may hold the pipes open for ever. All of
+//! this is per worker, so cells can be run from many threads at once. It contains accidents, not malice: a
+//! plugin shares its worker's memory and could write the message itself.
+
+mod leftovers;
+mod watch;
+
+use crate::load::{LoadError, LoadErrorKind};
+use crate::protocol::{Reply, Request};
+use crate::record::{CellRecord, Verdict};
+use crate::stage_cell::{Place, StageReader};
+use crate::worker::{Bounds, Job, MESSAGE_FD, Message, STAGE_FD};
+use command_fds::{CommandFdExt, FdMapping};
+use pgtlab_core::layout::Layout;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, getpid};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use watch::Watched;
+
+/// What a worker may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time on the wall. Generous, since a machine may be busy: an endless loop meets `cpu` first.
+    pub wall: Duration,
+    /// Processor time, in whole seconds.
+    pub cpu: Duration,
+    /// Address space.
+    pub memory_bytes: u64,
+}
+
+impl Default for Limits {
+    /// Of the machines in the corpus the dearest takes a second, 21 MiB for its record and 245 MiB for its
+    /// events.
+    fn default() -> Self {
+        Self { wall: Duration::from_secs(60), cpu: Duration::from_secs(10), memory_bytes: 2 << 30 }
+    }
+}
+
+/// The largest file a worker may write.
+const FILE_BYTES: u64 = 16 << 20;
+
+/// How many descriptors a worker may have.
+const N_FILES: u64 = 64;
+
+/// A cell that was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plugin could not be loaded: bad input, and no verdict on the strategy.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// No worker could be started.
+    #[error("failed to start a worker ({}): {source}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Runs a cell in a worker process of its own.
+///
+/// # Errors
+/// The plugin could not be loaded, or no worker be started. Whatever happens after the plugin was loaded is
+/// part of the reply.
+pub fn run_cell(request: &Request, limits: &Limits) -> Result<Reply, RunError> {
+    let program = worker_program();
+    let outcome = run_worker(&program, request, limits).map_err(|source| RunError::Start { program, source })?;
+    match outcome.message() {
+        Some(Message::Done(reply)) => Ok(*reply),
+        Some(Message::NotLoaded(text)) => {
+            Err(LoadError { path: request.plugin.clone(), kind: LoadErrorKind::InWorker(text) }.into())
+        }
+        None => Ok(Reply { record: dead(request, limits, &outcome), text: String::new() }),
+    }
+}
+
+/// The program to start as a worker: this one, or the one beside it if this is a test or a bench.
+fn worker_program() -> PathBuf {
+    let this = PathBuf::from("/proc/self/exe");
+    let Ok(path) = std::env::current_exe() else { return this };
+    match path.parent() {
+        Some(folder) if folder.ends_with("deps") || folder.ends_with("examples") => folder.with_file_name("pgtlab"),
+        // Not by its path, where a newer build may lie by now.
+        _ => this,
+    }
+}
+
+/// What was seen of a worker.
+struct Outcome {
+    watched: Watched,
+    status: ExitStatus,
+    place: Place,
+}
+
+impl Outcome {
+    /// The worker's message, if all of it arrived.
+    fn message(&self) -> Option<Message> {
+        let line = self.watched.message.strip_suffix(b"\n")?;
+        serde_json::from_slice(line).ok()
+    }
+}
+
+fn run_worker(program: &PathBuf, request: &Request, limits: &Limits) -> io::Result<Outcome> {
+    let marker = leftovers::Marker::new();
+    let stage = StageReader::new()?;
+    let (message_in, message_out) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (mut child, stdout, stderr) = start(program, request, limits, &marker, &stage, message_out)?;
+    let pid = Pid::from_child(&child);
+    let watched = watch::watch(pid, message_in, [stdout, stderr], limits.wall);
+    // The group's number cannot be anyone else's before the child is waited for.
+    leftovers::kill_group(pid);
+    let status = child.wait()?;
+    leftovers::kill_marked(&marker);
+    Ok(Outcome { watched: watched?, status, place: stage.read() })
+}
+
+type Started = (Child, OwnedFd, OwnedFd);
+
+fn start(
+    program: &PathBuf,
+    request: &Request,
+    limits: &Limits,
+    marker: &leftovers::Marker,
+    stage: &StageReader,
+    message_out: OwnedFd,
+) -> io::Result<Started> {
+    let (stdout_in, stdout_out) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (stderr_in, stderr_out) = pipe_with(PipeFlags::CLOEXEC)?;
+    let descriptors = vec![
+        FdMapping { parent_fd: message_out, child_fd: MESSAGE_FD },
+        FdMapping { parent_fd: stage.to_worker()?, child_fd: STAGE_FD },
+    ];
+    let mut command = Command::new(program);
+    command
+        .arg0("pgtlab")
+        .arg("worker")
+        .env_clear()
+        // A symbol that is missing in a plugin is found when it is loaded, not in the middle of a boot.
+        .env("LD_BIND_NOW", "1")
+        .env(leftovers::MARKER_VARIABLE, marker.value())
+        .stdin(job(request, limits)?)
+        .stdout(stdout_out)
+        .stderr(stderr_out)
+        .process_group(0)
+        .fd_mappings(descriptors)
+        .map_err(|_| io::Error::other("two descriptors of the worker have one number"))?;
+    // The command holds the worker's ends of the pipes: it goes before they are read.
+    let child = command.spawn()?;
+    Ok((child, stdout_in, stderr_in))
+}
+
+/// The worker's standard input. A file and not a pipe, so that writing it never waits for the worker.
+fn job(request: &Request, limits: &Limits) -> io::Result<Stdio> {
+    let bounds = Bounds {
+        memory_bytes: limits.memory_bytes,
+        cpu_seconds: limits.cpu.as_secs().max(1),
+        file_bytes: FILE_BYTES,
+        n_files: N_FILES,
+    };
+    let job = Job { request: request.clone(), bounds, parent: getpid().as_raw_nonzero().get() };
+    let mut file = File::from(memfd_create("pgtlab-job", MemfdFlags::CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(&job)?)?;
+    file.rewind()?;
+    Ok(Stdio::from(file))
+}
+
+/// The record of a worker that died without a message.
+fn dead(request: &Request, limits: &Limits, outcome: &Outcome) -> CellRecord {
+    let (layout, backend) = match Layout::parse(&request.layout, "layout") {
+        Ok(layout) => (layout.name, layout.backend.name()),
+        Err(_) => (String::new(), ""),
+    };
+    let (verdict, text) = cause(limits, outcome);
+    let stage = match outcome.place {
+        Place::Asking(stage) | Place::Answered(stage) => Some(stage.name().to_owned()),
+        _ => None,
+    };
+    let record = CellRecord::without_boot(&request.strategy, &layout, backend, verdict, text);
+    CellRecord { stage, ..record }
+}
+
+/// SIGXCPU and SIGKILL by their numbers on Linux on x86-64.
+const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+
+fn cause(limits: &Limits, outcome: &Outcome) -> (Verdict, String) {
+    if outcome.watched.is_overdue {
+        return (Verdict::Timeout, no_end(limits.wall));
+    }
+    let signal = outcome.status.signal();
+    // Beyond the hard limit, a second after the soft one, the kernel kills what does not heed SIGXCPU.
+    if signal == Some(SIGXCPU) || signal == Some(SIGKILL) && limits.cpu <= outcome.watched.wall {
+        return (Verdict::Timeout, no_end(limits.cpu));
+    }
+    let what = match (signal, outcome.status.code()) {
+        (Some(signal), _) => format!("was killed by {}", signal_name(signal)),
+        (None, Some(code)) => format!("exited with code {code} before it was done"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    };
+    match outcome.place {
+        Place::BeforeLoading => {
+            let said = outcome.watched.last_line();
+            (Verdict::Error, format!("the worker {what}, before it loaded the plugin{said}"))
+        }
+        Place::Finished => (Verdict::Error, format!("the worker {what}, after the plugin was done")),
+        Place::Loading => (Verdict::Crashed, format!("the plugin {what}, while it was loaded")),
+        Place::Creating => (Verdict::Crashed, format!("the plugin {what}, while its strategy was made")),
+        Place::Finishing => (Verdict::Crashed, format!("the plugin {what}, while it was dropped")),
+        Place::Asking(_) => (Verdict::Crashed, format!("the plugin {what}")),
+        Place::Answered(_) => (Verdict::Crashed, format!("the plugin {what}, after it had answered")),
+    }
+}
+
+fn no_end(after: Duration) -> String {
+    match after.subsec_millis() {
+        0 => format!("no end after {} s", after.as_secs()),
+        _ => format!("no end after {:.1} s", after.as_secs_f64()),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    use rustix::process::Signal;
+    let names = [
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::SYS, "SIGSYS"),
+        (Signal::XFSZ, "SIGXFSZ"),
+        (Signal::ALARM, "SIGALRM"),
+    ];
+    let name = names.iter().find(|(known, _)| known.as_raw() == signal);
+    name.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+}
