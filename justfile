@@ -1,6 +1,6 @@
-nextest := "0.9.151"
-deny := "0.20.2"
-insta := "1.49.0"
+nextest := "cargo-nextest@0.9.151 --no-default-features --features default-no-update"
+deny := "cargo-deny@0.20.2"
+insta := "cargo-insta@1.49.0"
 
 # List the recipes
 default:
@@ -52,7 +52,8 @@ _doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 _deny CHECKS: (_tool "deny" deny)
-    cargo deny --workspace check {{ CHECKS }}
+    cargo deny --workspace check --hide-inclusion-graph {{ CHECKS }}
 
-_tool NAME VERSION:
-    @cargo {{ NAME }} --version >/dev/null 2>&1 || cargo install --debug --locked cargo-{{ NAME }}@{{ VERSION }}
+# Without debug information, which takes a third of the time and is of no use here.
+_tool NAME PACKAGE:
+    @cargo {{ NAME }} --version >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked {{ PACKAGE }}

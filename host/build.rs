@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Records what the program is built with: the strategies of this tree.
+//! Records what the program is built with: the strategies of this tree, and the machines of the corpus.
 #![expect(clippy::exit, reason = "a build that is refused says one sentence, and no panic")]
+
+#[path = "build/corpus.rs"]
+mod corpus;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,9 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?);
     let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);
     println!("cargo::rerun-if-changed=host/build.rs");
-    record_strategies(&root.join("strategies"), &out.join("strategies.rs"))
+    println!("cargo::rerun-if-changed=host/build");
+    record_strategies(&root.join("strategies"), &out.join("strategies.rs"))?;
+    corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))
 }
 
 /// The model's indices are 64 bits wide, and a worker is bound by what Linux offers.

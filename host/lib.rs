@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The program's parts, as a library so that tests and benches reach them; `main.rs` is the command line.
 
+pub mod answer;
+pub mod baseline;
+pub mod cli;
+pub mod command;
+pub mod corpus;
 pub mod discover;
+pub mod explain;
+pub mod input;
 pub mod load;
+pub mod matrix;
+pub mod overview;
 pub mod protocol;
 pub mod record;
+pub mod report;
+pub mod scaffold;
 pub mod spawn;
 pub mod stage_cell;
+pub mod summary;
+pub mod why;
 pub mod worker;

@@ -13,7 +13,7 @@ pub enum Want {
     Record,
     /// The trace.
     Trace,
-    /// The permission map as ptdump text.
+    /// The permission map as ptdump text, and the kernel's verdict on it as one more line.
     Dump,
     /// The same with a column of physical addresses.
     DumpPhysical,
@@ -21,6 +21,8 @@ pub enum Want {
     Map,
     /// The events, a line each.
     Events,
+    /// Why it ended so, and the events of the range that died.
+    Explain,
 }
 
 /// One cell to run; written to the worker's standard input as JSON.
@@ -41,7 +43,7 @@ pub struct Request {
 pub struct Reply {
     /// The record.
     pub record: CellRecord,
-    /// The text that was wanted; empty for [`Want::Record`], and where the build was not completed empty
-    /// for the permission map.
+    /// The text that was wanted (see [`crate::answer`]); empty for [`Want::Record`], for a cell without a
+    /// boot, and for [`Want::Map`] where the build was not completed.
     pub text: String,
 }

@@ -5,14 +5,14 @@
 //! from standard input, binds itself to limits, loads the plugin, boots, and writes one [`Message`] to a
 //! descriptor of its own. Standard output is the plugin's to scribble on.
 
+use crate::answer;
 use crate::load::{self, Plugin};
-use crate::protocol::{Reply, Request, Want};
+use crate::protocol::{Reply, Request};
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageWriter, Watched};
-use pgtlab_core::build::{self, Built, Watch};
+use pgtlab_core::build;
 use pgtlab_core::layout::Layout;
 use pgtlab_core::plugin::PluginStrategy;
-use pgtlab_core::trace;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
@@ -164,8 +164,7 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Err(fault) => return crashed(fault.to_string()),
     };
     let mut watched = Watched::new(strategy, cell);
-    let watch = Watch { events: request.want == Want::Events, ..Watch::RULES };
-    let built = match build::boot(layout, &mut watched, watch) {
+    let built = match build::boot(layout, &mut watched, answer::watch(request.want)) {
         Ok(built) => built,
         Err(conflict) => return ours(request, &layout.name, backend, conflict.to_string()),
     };
@@ -175,23 +174,6 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
     }
     cell.set(Place::Finished);
     let record = CellRecord::of(&request.strategy, layout, &built);
-    Message::Done(Box::new(Reply { record, text: text(request, layout, &built) }))
-}
-
-/// The text that is wanted of a boot.
-fn text(request: &Request, layout: &Layout, built: &Built) -> String {
-    let lines = |lines: Vec<String>| lines.into_iter().map(|line| line + "\n").collect();
-    match (request.want, &built.map) {
-        (Want::Record, _) | (Want::Dump | Want::DumpPhysical | Want::Map, None) => String::new(),
-        (Want::Trace, _) => trace::render(&request.strategy, layout, built),
-        (Want::Events, _) => lines(built.events.iter().map(ToString::to_string).collect()),
-        (Want::Map, Some(map)) => lines(trace::map_lines(layout, map)),
-        (Want::Dump, Some(map)) => ptdump(layout, map, false),
-        (Want::DumpPhysical, Some(map)) => ptdump(layout, map, true),
-    }
-}
-
-// Stand-in until `pgtlab_core::ptdump` is there.
-fn ptdump(_layout: &Layout, _map: &pgtlab_core::permission::PermissionMap, _is_physical: bool) -> String {
-    String::new()
+    let text = answer::text(request.want, &request.strategy, layout, &built);
+    Message::Done(Box::new(Reply { record, text }))
 }

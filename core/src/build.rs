@@ -151,6 +151,8 @@ pub struct Built {
     pub measures: Option<Measures>,
     /// The direct map when the build was completed.
     pub map: Option<PermissionMap>,
+    /// The direct map at the end of a boot that died in the build.
+    pub map_at_death: Option<PermissionMap>,
     /// How far memory was mapped when the build was completed.
     pub max_pfn_mapped: Pfn,
     /// Memblock's reserved list when the build was completed.
@@ -159,6 +161,8 @@ pub struct Built {
     pub xen_totals: Option<measure::XenTotals>,
     /// What happened, in order; empty unless events were watched.
     pub events: Vec<Noted>,
+    /// The stages at which the strategy said that it has nothing to say.
+    pub declined: Vec<Stage>,
     /// Whether the strategy asked which back end it is on.
     pub asked_backend: bool,
 }

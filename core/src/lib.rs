@@ -64,6 +64,7 @@ pub mod memblock;
 pub mod mmu;
 pub mod permission;
 pub mod plugin;
+pub mod ptdump;
 pub mod rules;
 pub mod strategy;
 pub mod table;

@@ -5,7 +5,7 @@ use crate::addr::{Pfn, PfnRange};
 use crate::entry::{EntryFlags, Grants};
 use crate::geometry::{Geometry, Level};
 use crate::table::{TableId, TableStore};
-use crate::walk::{LeafRun, visit_leaves, walk};
+use crate::walk::{AbsentRun, LeafRun, Visited, visit_entries, walk};
 
 /// Pages that are mapped alike, one after the other, to frames one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ impl Mapping {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PermissionMap {
     mappings: Vec<Mapping>,
+    absent: Vec<AbsentRun>,
     end: Pfn,
 }
 
@@ -57,12 +58,24 @@ impl PermissionMap {
         let root_level = tables.get(root).level();
         let is_open = walk(tables, root, end.saturating_sub(1)).level == root_level;
         let end = if is_open { end.align_up(tables.geometry().pages_per_entry(root_level)) } else { end };
-        let mut map = Self { mappings: Vec::new(), end };
-        visit_leaves(tables, root, PfnRange::new(Pfn::default(), end), &mut |leaves| {
-            map.push(leaves);
+        let mut map = Self { end, ..Self::default() };
+        visit_entries(tables, root, PfnRange::new(Pfn::default(), end), &mut |visited| {
+            match visited {
+                Visited::Leaves(leaves) => map.push(leaves),
+                Visited::Absent(run) => map.push_absent(run),
+            }
             true
         });
         map
+    }
+
+    fn push_absent(&mut self, run: AbsentRun) {
+        match self.absent.last_mut() {
+            Some(last) if last.pages.end == run.pages.start && last.level == run.level => {
+                last.pages.end = run.pages.end;
+            }
+            _ => self.absent.push(run),
+        }
     }
 
     fn push(&mut self, leaves: LeafRun) {
@@ -89,6 +102,13 @@ impl PermissionMap {
     #[must_use]
     pub fn mappings(&self) -> &[Mapping] {
         &self.mappings
+    }
+
+    /// The absent entries as runs, ascending; neighbours of one level are joined. The last one may reach
+    /// past the end of what was read.
+    #[must_use]
+    pub fn absent(&self) -> &[AbsentRun] {
+        &self.absent
     }
 
     /// The run that maps the page.

@@ -54,9 +54,37 @@ pub struct LeafRun {
     pub grants: Grants,
 }
 
+/// Absent entries that follow one another in tables of one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbsentRun {
+    /// The pages of the direct map they would cover.
+    pub pages: PfnRange,
+    /// The level of the tables the entries stand in.
+    pub level: Level,
+}
+
+/// What a walk over a range meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visited {
+    /// Leaves.
+    Leaves(LeafRun),
+    /// Entries that map nothing.
+    Absent(AbsentRun),
+}
+
 /// Visits every present leaf below `top` for the pages of `range`, ascending, as runs of whole leaves;
 /// the first and last run may reach past `range`. Stops early when the visitor answers false.
 pub fn visit_leaves(tables: &TableStore, top: TableId, range: PfnRange, visitor: &mut dyn FnMut(LeafRun) -> bool) {
+    visit_entries(tables, top, range, &mut |visited| match visited {
+        Visited::Leaves(leaves) => visitor(leaves),
+        Visited::Absent(_) => true,
+    });
+}
+
+/// Visits every leaf and every absent entry below `top` for the pages of `range`, ascending, as runs of
+/// whole entries; the first and last run may reach past `range`. Stops early when the visitor answers
+/// false.
+pub fn visit_entries(tables: &TableStore, top: TableId, range: PfnRange, visitor: &mut impl FnMut(Visited) -> bool) {
     let level = tables.get(top).level();
     let span = tables.geometry().pages_per_table(level);
     let base = range.start.align_down(span);
@@ -71,7 +99,7 @@ fn visit_table(
     base: Pfn,
     range: PfnRange,
     above: Grants,
-    visitor: &mut dyn FnMut(LeafRun) -> bool,
+    visitor: &mut impl FnMut(Visited) -> bool,
 ) -> bool {
     let table = tables.get(id);
     let level = table.level();
@@ -79,13 +107,16 @@ fn visit_table(
     let first = range.start.offset_from(base) / pages;
     let end = range.end.offset_from(base).div_ceil(pages).min(tables.geometry().entries());
     for run in table.runs(first, end, pages.wrapping_mul(Entry::FRAME_STEP)) {
+        let start = base.saturating_add(run.slot * pages);
+        let covered = PfnRange::new(start, start.saturating_add(run.n * pages));
         if !run.first.is_present() {
+            if !visitor(Visited::Absent(AbsentRun { pages: covered, level })) {
+                return false;
+            }
             continue;
         }
-        let start = base.saturating_add(run.slot * pages);
         if level == Level::L1 || run.first.is_large() {
-            let leaves = PfnRange::new(start, start.saturating_add(run.n * pages));
-            if !visitor(leaf_run(run, leaves, level, above)) {
+            if !visitor(Visited::Leaves(leaf_run(run, covered, level, above))) {
                 return false;
             }
             continue;

@@ -255,6 +255,8 @@ impl<'l> Machine<'l> {
     }
 
     pub(crate) fn into_built(self, end: End) -> Built {
+        let map_at_death = (self.reads_map && self.built.is_none()).then(|| self.read_map());
+        let declined = Stage::ALL.into_iter().filter(|stage| !self.asks(*stage)).collect();
         let (map, measures, reserved, xen_totals) = match self.built {
             Some(built) => (Some(built.map), built.measures, built.reserved, built.xen_totals),
             None => (None, None, Vec::new(), None),
@@ -265,10 +267,12 @@ impl<'l> Machine<'l> {
             findings: self.rules.map_or_else(Vec::new, Rules::into_findings),
             measures,
             map,
+            map_at_death,
             max_pfn_mapped: self.facts.max_pfn_mapped,
             reserved,
             xen_totals,
             events: self.events.unwrap_or_default(),
+            declined,
             asked_backend: self.asked_backend.get(),
         }
     }

@@ -36,4 +36,8 @@ impl Fix for LowPlacement {
 /// See the crate's page.
 pub type RevertHighPlacement = Rc7<LowPlacement>;
 
-pgtlab_core::export_strategy!(RevertHighPlacement, summary = "the table buffer below what is mapped, as before 2.6.39", aliases = ["revert"]);
+pgtlab_core::export_strategy!(
+    RevertHighPlacement,
+    summary = "the table buffer below what is mapped, as before 2.6.39",
+    aliases = ["revert"]
+);

@@ -199,4 +199,8 @@ impl Strategy for SemanticBuilder {
     }
 }
 
-pgtlab_core::export_strategy!(SemanticBuilder, summary = "derived from the rules of building page tables", aliases = ["semantic"]);
+pgtlab_core::export_strategy!(
+    SemanticBuilder,
+    summary = "derived from the rules of building page tables",
+    aliases = ["semantic"]
+);

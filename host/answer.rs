@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a worker answers besides the record: the text that was wanted of a boot.
+
+use crate::explain;
+use crate::protocol::Want;
+use pgtlab_core::build::{Built, Watch};
+use pgtlab_core::layout::Layout;
+use pgtlab_core::{ptdump, trace};
+
+/// What must be watched during a boot to give this answer.
+#[must_use]
+pub const fn watch(want: Want) -> Watch {
+    match want {
+        Want::Record | Want::Trace | Want::Dump | Want::DumpPhysical | Want::Map => Watch::RULES,
+        Want::Events | Want::Explain => Watch::ALL,
+    }
+}
+
+/// The text. A dump's last line is the kernel's verdict on writable and executable memory; where a boot
+/// died in the build, the dump shows its tables as they stood then.
+#[must_use]
+pub fn text(want: Want, strategy: &str, layout: &Layout, built: &Built) -> String {
+    match want {
+        Want::Record => String::new(),
+        Want::Trace => trace::render(strategy, layout, built),
+        Want::Dump => dump(layout, built, false),
+        Want::DumpPhysical => dump(layout, built, true),
+        Want::Map => built.map.as_ref().map_or_else(String::new, |map| lines(trace::map_lines(layout, map))),
+        Want::Events => lines(built.events.iter().map(ToString::to_string).collect()),
+        Want::Explain => explain::story(layout, built),
+    }
+}
+
+fn dump(layout: &Layout, built: &Built, physical: bool) -> String {
+    let Some(map) = built.map.as_ref().or(built.map_at_death.as_ref()) else { return String::new() };
+    ptdump::render(layout, map, physical) + &ptdump::wx_verdict(map) + "\n"
+}
+
+fn lines(lines: Vec<String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
+}

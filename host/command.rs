@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the commands do. [`main`] is the program: it reads the command line, does what it says, and turns
+//! every error into one message and an exit status.
+
+mod cell;
+mod compare;
+mod import;
+mod list;
+mod output;
+mod progress;
+mod shell;
+
+use crate::baseline::BaselineError;
+use crate::cli::{Cli, Color, Command, Global};
+use crate::corpus::CorpusError;
+use crate::discover::DiscoverError;
+use crate::input::InputError;
+use crate::spawn::{Limits, RunError};
+use crate::worker;
+use clap::Parser;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Reported.
+const DONE: u8 = 0;
+/// The cells differ from the baseline.
+const DIFFERENT: u8 = 1;
+/// Bad input, or our own failure.
+const FAILED: u8 = 2;
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What was typed for a layout names none, or a file holds none.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A file holds no machine.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// What was typed for a strategy names none, or a plugin is none.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// A plugin could not be loaded, or no worker be started.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The baseline is none.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// More than one thing was named where one is meant.
+    #[error("`{typed}` names {} {what}: {}; expected one", names.len(), names.join(", "))]
+    TooMany {
+        /// What was typed.
+        typed: String,
+        /// What it names.
+        what: &'static str,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The cell that was asked for cannot exist.
+    #[error("{layout} has no cell on the {backend} back end: {why}")]
+    NoCell {
+        /// The layout.
+        layout: String,
+        /// The back end.
+        backend: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Nothing is left to run.
+    #[error("no cell to run: none of the {n_layouts} layouts has one on the {backend} back end")]
+    NoCells {
+        /// How many layouts were named.
+        n_layouts: usize,
+        /// The back end that was asked for.
+        backend: &'static str,
+    },
+    /// The strategy died before there was anything to print.
+    #[error("no {what} of {cell}: the strategy {verdict}: {text}")]
+    NothingToShow {
+        /// What was wanted.
+        what: &'static str,
+        /// The cell.
+        cell: String,
+        /// How it ended.
+        verdict: &'static str,
+        /// What is known of it.
+        text: String,
+    },
+    /// We failed while running a cell.
+    #[error("failed to run {cell}: {text}")]
+    Ours {
+        /// The cell.
+        cell: String,
+        /// What happened.
+        text: String,
+    },
+    /// The threads could not be started.
+    #[error("failed to start the threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The output could not be written.
+    #[error("cannot write to {place}: {source}")]
+    Output {
+        /// The file, or standard output.
+        place: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The records could not be turned into JSON.
+    #[error("failed to write a record as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Diagnostic for CommandError {
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.inner()?.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.inner()?.labels()
+    }
+}
+
+impl CommandError {
+    fn inner(&self) -> Option<&dyn Diagnostic> {
+        match self {
+            Self::Corpus(error) => Some(error),
+            Self::Input(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come here too; a reader that went away is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILED));
+        }
+    };
+    match cli.global.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
+    let global = &cli.global;
+    let code = match &cli.command {
+        Command::Compare(compare) => compare::compare(global, compare)?,
+        Command::Trace(cell) => cell::trace(global, cell)?,
+        Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
+        Command::Explain(cell) => cell::explain(global, cell)?,
+        Command::List => list::list()?,
+        Command::Import { xen, log } => import::import(global, *xen, log)?,
+        Command::Completions { shell } => shell::completions(*shell)?,
+        Command::Man => shell::manual_page()?,
+        Command::Worker => return Ok(worker::main()),
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// What a cell may take.
+fn limits(global: &Global) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(seconds) = global.timeout {
+        limits.wall = Duration::from_secs_f64(seconds);
+        limits.cpu = Duration::from_secs_f64(seconds.ceil());
+    }
+    limits
+}
+
+fn print_error(error: &CommandError) {
+    let is_colored = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let mut theme = if is_colored { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    "error:".clone_into(&mut theme.characters.error);
+    let handler =
+        GraphicalReportHandler::new_themed(theme).without_cause_chain().with_wrap_lines(false).with_context_lines(0);
+    let mut text = String::new();
+    if handler.render_report(&mut text, error).is_err() {
+        text = format!("error: {error}");
+    }
+    anstream::eprintln!("{}", text.trim());
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `pgtlab list`: what can be run.
+
+use super::import::tenths_of_gib;
+use super::{CommandError, DONE, output};
+use crate::corpus;
+use crate::discover;
+use crate::input::{Machine, NoCell};
+use crate::report::wrapped;
+use pgtlab_core::layout::Backend;
+use std::fmt::Write;
+
+pub(super) fn list() -> Result<u8, CommandError> {
+    let strategies = discover::resolve(&[])?;
+    let sources = corpus::select(&[])?;
+    let mut out = String::from("strategies\n");
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{text}");
+    };
+    for strategy in &strategies {
+        let aliases = &strategy.description.aliases;
+        let aliases = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
+        line(format!("  {}{aliases}", strategy.name));
+        line(format!("      {}", wrapped(&strategy.description.summary, 6, 6)));
+    }
+    line(format!("\n{:50}{:>11}  cells", "machines", "RAM"));
+    for source in &sources {
+        let (ram, cells) = facts(&source.machine);
+        let name = source.machine.name();
+        line(format!("  {name:48}{ram:>11}  {cells}"));
+        if source.stem != name {
+            line(format!("      also {}", source.stem));
+        }
+    }
+    output::print(&out)?;
+    Ok(DONE)
+}
+
+/// How much RAM it has, and which cells it makes.
+fn facts(machine: &Machine) -> (String, String) {
+    let mut ram = String::new();
+    let mut cells = Vec::new();
+    for &backend in machine.backends() {
+        match machine.on(backend) {
+            Ok(layout) => {
+                ram = tenths_of_gib(layout.e820.ram_bytes());
+                cells.push(if backend == Backend::Xen { "Xen" } else { "native" });
+            }
+            Err(NoCell::Skipped(_)) => cells.push("(Xen)"),
+            Err(NoCell::OtherBackend(_)) => {}
+        }
+    }
+    (ram, cells.join(", ") + if machine.is_32_bit() { ", 32-bit" } else { "" })
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading one machine from a file: a layout file or a boot log, told apart by what is in it.
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use pgtlab_core::bootlog::{BootLog, BootLogError, LogKind, derive_xen};
+use pgtlab_core::layout::{Backend, Layout, LayoutError, MAX_LAYOUT_BYTES, looks_like_layout};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// A boot log above this size (in bytes) is not read. It leaves room for a whole system log.
+pub const MAX_LOG_BYTES: u64 = 256 << 20;
+
+/// How much of a file is looked at to tell a layout file from a boot log, in bytes.
+const SNIFFED_BYTES: usize = 64 << 10;
+
+/// Lines longer than this (in bytes) are not shown with an error.
+const MAX_SHOWN_LINE: usize = 160;
+
+/// A machine as it was read.
+#[derive(Clone, Debug)]
+pub enum Machine {
+    /// From a layout file: one machine on one back end.
+    Layout(Box<Layout>),
+    /// From a boot log: a machine that can be put on more than one.
+    Log {
+        /// The log.
+        log: Box<BootLog>,
+        /// The name its layouts get.
+        name: String,
+    },
+}
+
+/// Why there is no cell of a machine on a back end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCell {
+    /// The machine is one that the back end does not have.
+    #[error("{0}")]
+    OtherBackend(String),
+    /// It cannot exist: the reason stands in the report.
+    #[error("{0}")]
+    Skipped(String),
+}
+
+/// Why a machine could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file could not be opened or read.
+    #[error("cannot read {place}: {source}")]
+    Unreadable {
+        /// The file.
+        place: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is larger than anything of its kind.
+    #[error("{place} is too large: it has more than {most} bytes, the most for {kind}")]
+    TooLarge {
+        /// The file.
+        place: String,
+        /// The most bytes.
+        most: u64,
+        /// What the file seems to be.
+        kind: &'static str,
+    },
+    /// The file holds nothing.
+    #[error("{place} is empty; expected a layout file or a boot log")]
+    Empty {
+        /// The file.
+        place: String,
+    },
+    /// Something is wrong with a line of a layout file, or with the layout as a whole.
+    #[error("{place}: {fault}")]
+    Layout {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        fault: LayoutError,
+        /// The line, if it is fit to be shown.
+        shown: Option<Shown>,
+    },
+    /// No machine can be made of a boot log.
+    #[error("{place}: {fault}{}", hint(fault))]
+    Log {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        fault: BootLogError,
+        /// The line, if it is fit to be shown.
+        shown: Option<Shown>,
+    },
+}
+
+const fn hint(fault: &BootLogError) -> &'static str {
+    match fault {
+        BootLogError::NoE820 => {
+            "; expected a boot log with lines like `BIOS-e820: [mem 0x0-0x9fbff] usable`, or a layout file whose first \
+             word is a key such as `name` or `e820`"
+        }
+        _ => "",
+    }
+}
+
+/// A line of the input and the place in it that an error is about.
+#[derive(Debug)]
+pub struct Shown {
+    source: NamedSource<String>,
+    span: SourceSpan,
+}
+
+impl Shown {
+    /// The bytes `start..end` of a text, in their line; `None` if the line is not fit to be shown.
+    fn new(place: &str, text: &str, start: usize, end: usize) -> Option<Self> {
+        let from = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+        let line = text.get(from..)?.lines().next()?;
+        let is_fit = line.len() <= MAX_SHOWN_LINE && !line.chars().any(|c| c.is_control() && c != '\t');
+        let span = (start, end.min(from + line.len()).saturating_sub(start)).into();
+        is_fit.then(|| Self { source: NamedSource::new(place, text.to_owned()), span })
+    }
+
+    /// A whole line, counted from 1.
+    fn line(place: &str, text: &str, line: usize) -> Option<Self> {
+        let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+        let len = text.get(start..)?.lines().next()?.len();
+        Self::new(place, text, start, start + len)
+    }
+}
+
+impl Diagnostic for InputError {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.shown().map(|shown| &shown.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let shown = self.shown()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, shown.span))))
+    }
+}
+
+impl InputError {
+    const fn shown(&self) -> Option<&Shown> {
+        match self {
+            Self::Layout { shown, .. } | Self::Log { shown, .. } => shown.as_ref(),
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Empty { .. } => None,
+        }
+    }
+}
+
+impl Machine {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is too large, or holds no machine; see [`InputError`].
+    pub fn read(path: &Path) -> Result<Self, InputError> {
+        let place = path.display().to_string();
+        let unreadable = |source| InputError::Unreadable { place: place.clone(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        Self::from_reader(file, &place, &stem_of(path))
+    }
+
+    /// Reads from an open file. `place` is how errors call it, `stem` what the machine is called unless it
+    /// names itself.
+    ///
+    /// # Errors
+    /// As [`Machine::read`].
+    pub fn from_reader(mut reader: impl Read, place: &str, stem: &str) -> Result<Self, InputError> {
+        let unreadable = |source| InputError::Unreadable { place: place.to_owned(), source };
+        let mut bytes = Vec::new();
+        reader.by_ref().take(SNIFFED_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+        let is_layout = looks_like_layout(&String::from_utf8_lossy(&bytes));
+        let (most, kind) =
+            if is_layout { (MAX_LAYOUT_BYTES as u64, "a layout file") } else { (MAX_LOG_BYTES, "a boot log") };
+        let room = most + 1 - bytes.len() as u64;
+        reader.take(room).read_to_end(&mut bytes).map_err(unreadable)?;
+        if most < bytes.len() as u64 {
+            return Err(InputError::TooLarge { place: place.to_owned(), most, kind });
+        }
+        Self::from_bytes(&bytes, place, stem)
+    }
+
+    /// Takes the text of a file.
+    ///
+    /// # Errors
+    /// If it holds no machine; see [`InputError`].
+    pub fn from_bytes(bytes: &[u8], place: &str, stem: &str) -> Result<Self, InputError> {
+        let text = String::from_utf8_lossy(bytes);
+        if text.trim().is_empty() {
+            return Err(InputError::Empty { place: place.to_owned() });
+        }
+        if looks_like_layout(&text) {
+            return match Layout::parse(&text, stem) {
+                Ok(layout) => Ok(Self::Layout(Box::new(layout))),
+                Err(fault) => {
+                    let shown = Shown::new(place, &text, fault.span.start, fault.span.end);
+                    Err(InputError::Layout { place: place.to_owned(), fault, shown })
+                }
+            };
+        }
+        let log = BootLog::parse(&text);
+        let checked = if log.kind().has_native_cell() { log.native(stem) } else { log.xen(stem) };
+        match checked {
+            Err(fault) if !fault.is_skipped_cell() => {
+                let shown = line_of(&fault).and_then(|line| Shown::line(place, &text, line));
+                Err(InputError::Log { place: place.to_owned(), fault, shown })
+            }
+            _ => Ok(Self::Log { log: Box::new(log), name: stem.to_owned() }),
+        }
+    }
+
+    /// The name of the machine's layouts.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Layout(layout) => &layout.name,
+            Self::Log { name, .. } => name,
+        }
+    }
+
+    /// Whether its kernel was a 32-bit one; it is run as 64-bit.
+    #[must_use]
+    pub fn is_32_bit(&self) -> bool {
+        matches!(self, Self::Log { log, .. } if log.is_32_bit())
+    }
+
+    /// The back ends it makes cells of unless one is asked for, natively first.
+    #[must_use]
+    pub fn backends(&self) -> &'static [Backend] {
+        match self {
+            Self::Layout(layout) => match layout.backend {
+                Backend::Native => &[Backend::Native],
+                Backend::Xen => &[Backend::Xen],
+            },
+            Self::Log { log, .. } => match log.kind() {
+                LogKind::Native | LogKind::Vm => &[Backend::Native, Backend::Xen],
+                LogKind::Dom0 | LogKind::DomU => &[Backend::Xen],
+            },
+        }
+    }
+
+    /// The machine on a back end. A native layout file is put under Xen as a native boot log is.
+    ///
+    /// # Errors
+    /// If the machine is a Xen guest's and the back end native, or if the cell cannot exist.
+    pub fn on(&self, backend: Backend) -> Result<Layout, NoCell> {
+        let made = match (self, backend) {
+            (Self::Layout(layout), Backend::Native) => match layout.backend {
+                Backend::Native => Ok((**layout).clone()),
+                Backend::Xen => {
+                    let name = &layout.name;
+                    return Err(NoCell::OtherBackend(format!("{name} is a machine under Xen; it has no native cell")));
+                }
+            },
+            (Self::Layout(layout), Backend::Xen) => derive_xen(layout),
+            (Self::Log { log, name }, Backend::Native) => log.native(name),
+            (Self::Log { log, name }, Backend::Xen) => log.xen(name),
+        };
+        made.map_err(|fault| match fault {
+            BootLogError::NotNative { .. } => NoCell::OtherBackend(fault.to_string()),
+            _ => NoCell::Skipped(fault.to_string()),
+        })
+    }
+}
+
+const fn line_of(fault: &BootLogError) -> Option<usize> {
+    match fault {
+        BootLogError::NoRam { line }
+        | BootLogError::EmptyRange { line, .. }
+        | BootLogError::Overlap { line, .. }
+        | BootLogError::TooHigh { line, .. } => Some(*line),
+        BootLogError::NoE820
+        | BootLogError::NoRoomForKernel
+        | BootLogError::NoRoomForXen
+        | BootLogError::NotNative { .. } => None,
+    }
+}
+
+/// What a file's machine is called: the file's stem, or its folder for `machine.txt` and `machine.layout`,
+/// as the corpus has them.
+#[must_use]
+pub fn stem_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    let folder = path.parent().and_then(Path::file_name).filter(|_| stem == "machine");
+    folder.unwrap_or(stem).to_string_lossy().into_owned()
+}

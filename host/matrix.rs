@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The matrix: strategies x layouts x back ends, run on all cores, each cell in a worker process.
+//!
+//! [`places`] says which cells there are, [`run`] runs them. Records come back sorted, so nothing shows
+//! how long a cell took or where it ran.
+
+use crate::corpus::Source;
+use crate::discover::{self, DiscoverError, Strategy};
+use crate::input::NoCell;
+use crate::protocol::{Reply, Request, Want};
+use crate::record::{CellRecord, Verdict};
+use pgtlab_core::layout::Backend;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::path::{Path, PathBuf};
+
+/// A strategy to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contestant {
+    /// Its name.
+    pub name: String,
+    /// What it is called where there is little room.
+    pub short: String,
+    /// How it is called on the command line: by name, or by the path of its plugin.
+    pub typed: String,
+    /// Its plugin.
+    pub plugin: PathBuf,
+}
+
+/// A layout on a back end: one cell for each strategy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The layout's name.
+    pub layout: String,
+    /// The back end.
+    pub backend: Backend,
+    /// The text of the layout file, or why the cells cannot exist.
+    pub text: Result<String, String>,
+    /// How the layout is called on the command line: by name, or by path.
+    pub typed: String,
+    /// Whether a command that is told no back end takes this one.
+    pub is_first: bool,
+    /// How much memory it has, in bytes: large ones are run first.
+    ram_bytes: u64,
+}
+
+/// The places that the machines make: on their own back ends, or on the one that was asked for.
+#[must_use]
+pub fn places(sources: &[Source], asked: Option<Backend>) -> Vec<Place> {
+    let mut places = Vec::new();
+    for source in sources {
+        let machine = &source.machine;
+        let own = machine.backends();
+        let backends = asked.as_ref().map_or(own, std::slice::from_ref);
+        for &backend in backends {
+            let place = |text, ram_bytes| Place {
+                layout: machine.name().to_owned(),
+                backend,
+                text,
+                typed: source.typed.clone(),
+                is_first: own.first() == Some(&backend),
+                ram_bytes,
+            };
+            match machine.on(backend) {
+                Ok(layout) => places.push(place(Ok(layout.render()), layout.e820.ram_bytes())),
+                Err(NoCell::Skipped(why)) => places.push(place(Err(why), 0)),
+                Err(NoCell::OtherBackend(_)) => {}
+            }
+        }
+    }
+    places
+}
+
+/// Runs every strategy at every place, `jobs` workers at a time. `run_cell` runs one in a worker process,
+/// `done` is told of every cell that has come to its end.
+///
+/// # Errors
+/// If the threads cannot be started.
+pub fn run(
+    contestants: &[Contestant],
+    places: &[Place],
+    jobs: usize,
+    run_cell: &(dyn Fn(&Request) -> Reply + Sync),
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<CellRecord>, rayon::ThreadPoolBuildError> {
+    let mut cells: Vec<(&Contestant, &Place)> =
+        places.iter().flat_map(|place| contestants.iter().map(move |contestant| (contestant, place))).collect();
+    // The large ones first, so that no core waits for one of them at the end.
+    cells.sort_by_key(|(_, place)| std::cmp::Reverse(place.ram_bytes));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+    let mut records: Vec<CellRecord> = pool.install(|| {
+        let one = |cell: &(&Contestant, &Place)| {
+            let record = run_one(cell.0, cell.1, run_cell);
+            done();
+            record
+        };
+        // One cell at a time: their times differ too much to be dealt out in batches.
+        cells.par_iter().with_max_len(1).map(one).collect()
+    });
+    records.sort_by(|a, b| key(a).cmp(&key(b)));
+    Ok(records)
+}
+
+fn run_one(contestant: &Contestant, place: &Place, run_cell: &(dyn Fn(&Request) -> Reply + Sync)) -> CellRecord {
+    match &place.text {
+        Ok(layout) => {
+            let request = Request {
+                plugin: contestant.plugin.clone(),
+                strategy: contestant.name.clone(),
+                layout: layout.clone(),
+                want: Want::Record,
+            };
+            run_cell(&request).record
+        }
+        Err(why) => {
+            let (strategy, backend) = (&contestant.name, place.backend.name());
+            CellRecord::without_boot(strategy, &place.layout, backend, Verdict::Skipped, why.clone())
+        }
+    }
+}
+
+/// What records are sorted by.
+#[must_use]
+pub fn key(record: &CellRecord) -> (&str, &str, &str) {
+    (&record.layout, &record.backend, &record.strategy)
+}
+
+/// The strategies that are meant by what was typed, all of this tree if nothing was; see
+/// [`discover::resolve`].
+///
+/// # Errors
+/// As there.
+pub fn contestants(typed: &[String]) -> Result<Vec<Contestant>, DiscoverError> {
+    let strategies = discover::resolve(typed)?;
+    let contestant = |strategy: Strategy| {
+        let is_path = typed.iter().any(|typed| Path::new(typed) == strategy.plugin);
+        let aliases = strategy.description.aliases.iter();
+        let short = aliases.chain([&strategy.name]).min_by_key(|name| name.chars().count()).cloned();
+        Contestant {
+            short: short.unwrap_or_default(),
+            typed: if is_path { strategy.plugin.display().to_string() } else { strategy.name.clone() },
+            name: strategy.name,
+            plugin: strategy.plugin,
+        }
+    };
+    Ok(strategies.into_iter().map(contestant).collect())
+}

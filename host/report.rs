@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The reports of a comparison, one file per format.
+
+pub mod conclusion;
+pub mod json;
+pub mod markdown;
+pub mod text;
+
+use crate::baseline::Comparison;
+use crate::matrix::{Contestant, Place};
+use crate::record::CellRecord;
+use crate::summary::Summary;
+use std::time::Duration;
+
+/// All that a report is made from.
+#[derive(Debug)]
+pub struct Report<'r> {
+    /// The records, sorted.
+    pub records: &'r [CellRecord],
+    /// What they add up to.
+    pub summary: &'r Summary,
+    /// The strategies, for their short names.
+    pub contestants: &'r [Contestant],
+    /// The places they were run at.
+    pub places: &'r [Place],
+    /// How many of the machines had a 32-bit kernel.
+    pub n_32_bit: usize,
+    /// The difference from a baseline, if one was given.
+    pub comparison: Option<&'r Comparison>,
+    /// Whether rows are listed however many there are.
+    pub shows_all: bool,
+    /// How long it took, if that is to be shown: never where the output is kept.
+    pub elapsed: Option<Duration>,
+}
+
+impl Report<'_> {
+    /// What a strategy is called where there is little room.
+    #[must_use]
+    pub fn short<'s>(&'s self, strategy: &'s str) -> &'s str {
+        let found = self.contestants.iter().find(|contestant| contestant.name == strategy);
+        found.map_or(strategy, |contestant| &contestant.short)
+    }
+}
+
+/// A number with commas between its thousands.
+#[must_use]
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if 0 < at && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 cell`, `2 cells`: a number with the word for what it counts.
+#[must_use]
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(n as u64), if n == 1 { one } else { many })
+}
+
+/// Bytes in MiB, rounded down.
+#[must_use]
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", thousands(bytes >> 20))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// The widest line of a report, in characters.
+pub const WIDTH: usize = 80;
+
+/// Breaks a text at blanks into lines that end by [`WIDTH`]. The first one starts at column `first`, the
+/// others are indented by as much as `indent` says.
+#[must_use]
+pub fn wrapped(text: &str, first: usize, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = first;
+    let mut is_start = true;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if !is_start && WIDTH < column + 1 + len {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if !is_start {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += len;
+        is_start = false;
+    }
+    out
+}
