@@ -92,6 +92,9 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         let table_end =
             start.align_down(geometry.pages_per_table(level)).saturating_add(geometry.pages_per_table(level));
         let is_root = level == geometry.root_level();
+        if !is_root {
+            self.before_start(id, level, start);
+        }
         let mut last = end;
         let mut at = start;
         while at < end && at < table_end {
@@ -161,6 +164,7 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         let fill_end = end.min(table_end);
         let slot = start.offset_from(table_start);
         let slot_end = fill_end.offset_from(table_start);
+        self.before_start(id, Level::L1, start);
         let mut last = end;
         let mut at = slot;
         while at < slot_end {
@@ -188,15 +192,34 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         match self.range.past_end {
             PastEnd::Clear if level <= Level::L2 => self.clear(id, slot, n),
             PastEnd::Clear => {}
-            PastEnd::ClearHoles => {
-                for at in 0..n {
-                    let is_there = self.machine.mmu.tables.get(id).entry(slot + at) != Entry::ABSENT;
-                    let block = start.saturating_add(at * span);
-                    let bytes = self.geometry().bytes(PfnRange::new(block, block.saturating_add(span)));
-                    if is_there && !self.machine.layout.e820.any_memory(bytes) {
-                        self.clear(id, slot + at, 1);
-                    }
-                }
+            PastEnd::ClearHoles | PastEnd::ClearHolesAround => self.clear_holes(id, slot, n, start, span),
+        }
+    }
+
+    /// Clears the entries of a table before the start of the piece, where they lie over no memory. The ISA
+    /// area is left alone: VGA and option ROMs are reached through it.
+    fn before_start(&mut self, id: TableId, level: Level, start: Pfn) {
+        if self.range.past_end != PastEnd::ClearHolesAround {
+            return;
+        }
+        let span = self.geometry().pages_per_entry(level);
+        let isa_end = self.geometry().pfn_down(self.geometry().isa_end).align_up(span);
+        let first = start.align_down(self.geometry().pages_per_table(level)).max(isa_end);
+        let n = start.align_down(span).offset_from(first) / span;
+        if 0 < n {
+            self.clear_holes(id, self.geometry().slot(level, first), n, first, span);
+        }
+    }
+
+    /// Clears those of `n` entries from `slot` on, which cover `start` and what follows, that lie over no
+    /// memory.
+    fn clear_holes(&mut self, id: TableId, slot: u64, n: u64, start: Pfn, span: u64) {
+        for at in 0..n {
+            let is_there = self.machine.mmu.tables.get(id).entry(slot + at) != Entry::ABSENT;
+            let block = start.saturating_add(at * span);
+            let bytes = self.geometry().bytes(PfnRange::new(block, block.saturating_add(span)));
+            if is_there && !self.machine.layout.e820.any_memory(bytes) {
+                self.clear(id, slot + at, 1);
             }
         }
     }

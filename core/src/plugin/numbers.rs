@@ -79,7 +79,7 @@ numbers! {
     MaxPfnMapped { BootMap = 1, IdentityMap = 2, Nothing = 3 }
     NodeData { PerNodeFromLast = 1, PerNodeFromFirst = 2, Once = 3 }
     Memtest { PerRange = 1, Once = 2 }
-    PastEnd { Clear = 1, ClearHoles = 2 }
+    PastEnd { Clear = 1, ClearHoles = 2, ClearHolesAround = 3 }
     OnEmptyGib { Drop = 1, Map = 2 }
     KeptLarge { IsPassed = 1, MovesLast = 2 }
     Alias { Fixmap = 1, DirectMap = 2 }

@@ -254,13 +254,16 @@ pub struct Piece {
     pub sizes: PageSizes,
 }
 
-/// What the fill does with entries of a table it is in, behind the end of the piece.
+/// What the fill does with entries of the tables it is in, outside the piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PastEnd {
-    /// Zeroes them in the tables of levels 1 and 2.
+    /// Zeroes those behind its end, in the tables of levels 1 and 2.
     Clear,
-    /// Zeroes those under which the firmware's map has no memory, at every level but the root's.
+    /// Zeroes those behind its end under which the firmware's map has no memory, at every level but the
+    /// root's.
     ClearHoles,
+    /// The same, and those before its start too.
+    ClearHolesAround,
 }
 
 /// What the fill does with a whole GiB of which the firmware's map says nothing.

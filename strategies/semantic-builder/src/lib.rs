@@ -11,7 +11,7 @@
 //! * *Progress.* Before a range is chosen its tables are counted; a range that needs more than there is at
 //!   hand is cut short, and what was mapped meanwhile provides for the rest. There is no step size to
 //!   outgrow and no pool to run dry.
-//! * *Cover.* Ranges are those of memory, in whole pages, and entries behind a range that lie over no memory
+//! * *Cover.* Ranges are those of memory, in whole pages, and entries around a range that lie over no memory
 //!   are cleared, so what the boot code mapped too much disappears. A large leaf of the boot code that
 //!   lies half over a hole is split by the 4K piece that ends there.
 //!
@@ -157,7 +157,7 @@ fn first_step(facts: &Facts, whole: PfnRange) -> Pfn {
 fn range(facts: &Facts, pages: PfnRange) -> Range {
     let pieces: Vec<Piece> = merge_pieces(split_range(facts, pages));
     Range {
-        past_end: PastEnd::ClearHoles,
+        past_end: PastEnd::ClearHolesAround,
         on_empty_gib: OnEmptyGib::Map,
         kept_large: KeptLarge::MovesLast,
         ..Range::new(pages, pieces)
