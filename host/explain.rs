@@ -6,8 +6,8 @@
 //! what it knows of a worker that died ([`render`]).
 
 use crate::baseline::cell_name;
-use crate::record::{CellRecord, Verdict};
-use crate::report::{thousands, wrapped};
+use crate::record::{CellRecord, FindingRecord, Verdict};
+use crate::report::{WIDTH, thousands, wrapped};
 use crate::summary::Word;
 use crate::why;
 use pgtlab_core::build::{Built, End};
@@ -47,7 +47,7 @@ fn write_events(out: &mut String, heading: &str, events: &[&Noted], has_died: bo
     while let [first, ..] = rest {
         let n = rest.iter().take_while(|noted| is_step(&noted.event)).count();
         if n == 0 {
-            write_event(out, first)?;
+            writeln!(out, "  {first}")?;
             rest = &rest[1..];
             continue;
         }
@@ -56,14 +56,10 @@ fn write_events(out: &mut String, heading: &str, events: &[&Noted], has_died: bo
         let n_listed = if ends_in_death { LAST_STEPS.min(n) } else { 0 };
         let (added_up, listed) = steps.split_at(n - n_listed);
         write_steps(out, added_up)?;
-        listed.iter().try_for_each(|noted| write_event(out, noted))?;
+        listed.iter().try_for_each(|noted| writeln!(out, "  {noted}"))?;
         rest = after;
     }
     Ok(())
-}
-
-fn write_event(out: &mut String, noted: &Noted) -> fmt::Result {
-    writeln!(out, "  {}", wrapped(&noted.to_string(), 2, 6))
 }
 
 /// A step of filling a range: there are some for every table.
@@ -99,7 +95,7 @@ fn write_steps(out: &mut String, steps: &[&Noted]) -> fmt::Result {
             Event::Taken { page, .. } => taken.push(page.get()),
             Event::LeavesWritten { pages, .. } => {
                 n_leaves += 1;
-                let (start, end) = span.unwrap_or((pages.start.get(), pages.end.get()));
+                let (start, end) = span.unwrap_or_else(|| (pages.start.get(), pages.end.get()));
                 span = Some((start.min(pages.start.get()), end.max(pages.end.get())));
             }
             Event::EntriesCleared { n, .. } => n_cleared += n,
@@ -124,7 +120,7 @@ fn write_steps(out: &mut String, steps: &[&Noted]) -> fmt::Result {
         told.push(format!("{} steps through the fixmap", thousands(steps.len() as u64)));
     }
     let range = if 0 < first.range { format!("range {} ", first.range) } else { String::new() };
-    writeln!(out, "  {}", wrapped(&format!("{range}filled: {}", told.join(", ")), 2, 6))
+    writeln!(out, "  {range}filled: {}", told.join(", "))
 }
 
 /// The whole explanation. `told` is what the worker told, empty if it died.
@@ -141,23 +137,40 @@ fn write_explanation(out: &mut String, record: &CellRecord, told: &str) -> fmt::
     let style = crate::report::text::style(word);
     writeln!(out, "{}: {style}{word}{style:#}", cell_name(record))?;
     match (&record.stage, &record.text) {
-        (Some(stage), Some(text)) => writeln!(out, "  {}", wrapped(&format!("in {stage}: {text}"), 2, 2))?,
-        (None, Some(text)) => writeln!(out, "  {}", wrapped(text, 2, 2))?,
+        (Some(stage), Some(text)) => writeln!(out, "  in {stage}: {text}")?,
+        (None, Some(text)) => writeln!(out, "  {text}")?,
         (_, None) => {}
     }
     let (why, events) = told.split_once('\n').unwrap_or((told, ""));
     let why = if why.is_empty() { word.meaning() } else { why };
-    writeln!(out, "\nwhy: {}", wrapped(why, 5, 5))?;
+    writeln!(out, "\nwhy: {why}")?;
     if record.findings.is_empty() && record.verdict != Verdict::Crashed {
         writeln!(out, "\nno rule is broken")?;
     } else if !record.findings.is_empty() {
         writeln!(out, "\nrules broken")?;
         for finding in &record.findings {
-            let text = format!("{}: {}; expected {}", finding.place, finding.got, finding.expected);
-            let stage = format!(" (stage {})", finding.stage);
-            writeln!(out, "  {:8} {}", finding.rule, wrapped(&(text + &stage), 11, 11))?;
+            let FindingRecord { rule, place, got, expected, stage, .. } = finding;
+            writeln!(out, "  {rule:8} {place}: {got}; expected {expected} (stage {stage})")?;
         }
     }
     out.push_str(events);
     Ok(())
+}
+
+/// Breaks the lines that a terminal would break anyhow, at blanks. Lines that are kept or searched stay
+/// whole.
+#[must_use]
+pub fn for_terminal(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if WIDTH < line.chars().count() {
+            out.push_str(&line[..indent]);
+            out.push_str(&wrapped(line.trim_start(), indent, indent + 4));
+        } else {
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+    out
 }

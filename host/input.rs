@@ -75,9 +75,9 @@ pub enum InputError {
         /// The file.
         place: String,
         /// What is wrong.
-        fault: LayoutError,
+        fault: Box<LayoutError>,
         /// The line, if it is fit to be shown.
-        shown: Option<Shown>,
+        shown: Option<Box<Shown>>,
     },
     /// No machine can be made of a boot log.
     #[error("{place}: {fault}{}", hint(fault))]
@@ -87,7 +87,7 @@ pub enum InputError {
         /// What is wrong.
         fault: BootLogError,
         /// The line, if it is fit to be shown.
-        shown: Option<Shown>,
+        shown: Option<Box<Shown>>,
     },
 }
 
@@ -138,9 +138,9 @@ impl Diagnostic for InputError {
 }
 
 impl InputError {
-    const fn shown(&self) -> Option<&Shown> {
+    fn shown(&self) -> Option<&Shown> {
         match self {
-            Self::Layout { shown, .. } | Self::Log { shown, .. } => shown.as_ref(),
+            Self::Layout { shown, .. } | Self::Log { shown, .. } => shown.as_deref(),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Empty { .. } => None,
         }
     }
@@ -195,7 +195,11 @@ impl Machine {
                 Ok(layout) => Ok(Self::Layout(Box::new(layout))),
                 Err(fault) => {
                     let shown = Shown::new(place, &text, fault.span.start, fault.span.end);
-                    Err(InputError::Layout { place: place.to_owned(), fault, shown })
+                    Err(InputError::Layout {
+                        place: place.to_owned(),
+                        fault: Box::new(fault),
+                        shown: shown.map(Box::new),
+                    })
                 }
             };
         }
@@ -204,7 +208,7 @@ impl Machine {
         match checked {
             Err(fault) if !fault.is_skipped_cell() => {
                 let shown = line_of(&fault).and_then(|line| Shown::line(place, &text, line));
-                Err(InputError::Log { place: place.to_owned(), fault, shown })
+                Err(InputError::Log { place: place.to_owned(), fault, shown: shown.map(Box::new) })
             }
             _ => Ok(Self::Log { log: Box::new(log), name: stem.to_owned() }),
         }

@@ -104,3 +104,6 @@ pub fn wrapped(text: &str, first: usize, indent: usize) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub fn call_to_blame(layout: &Layout, built: &Built) -> Option<u64> {
     let End::Died { text, .. } = &built.end else { return None };
     let page = story.fault().map(|fault| fault.page).or_else(|| page_of(text));
     let blamed = page.and_then(|page| story.promise_of(page).or_else(|| story.covering(page)));
-    blamed.or(story.calls.last()).map(|call| call.number)
+    blamed.or_else(|| story.calls.last()).map(|call| call.number)
 }
 
 fn boots(story: &Story<'_>) -> String {

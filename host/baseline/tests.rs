@@ -56,7 +56,15 @@ fn changed_added_and_gone_cells_are_told_with_what_changed() {
         got: "left read-only".to_owned(),
         n_pages: 2053,
     });
-    insta::assert_snapshot!(told(&before, &after), @"");
+    insta::assert_snapshot!(told(&before, &after), @"
+    against old.json: 1 cell changed, 1 added, 1 gone, 0 as before
+    hook/a@xen: ok -> FAULT
+        is:  numa: NODE_DATA writes pfn 1dfffb
+        new:     return: pfn 1df7fb and 2052 more, range 2: left read-only; expected writable and free; stage range done
+        left_read_only 0 -> 2,053
+    hook/c@xen: new: ok
+    hook/b@xen: gone: was ok
+    ");
 }
 
 #[test]
@@ -74,8 +82,8 @@ fn refused(text: &str) -> String {
 #[test]
 fn a_malformed_baseline_is_refused_with_its_line() {
     let good = json::render(&[record("hook", "a", Verdict::Boots, 0)]).expect("records are JSON");
-    insta::assert_snapshot!(refused(&format!("{good}not json\n")), @"");
-    insta::assert_snapshot!(refused(&format!("{good}{good}")), @"");
-    insta::assert_snapshot!(refused(&good.replace("\"schema\":1", "\"schema\":2")), @"");
-    insta::assert_snapshot!(refused("\n"), @"");
+    insta::assert_snapshot!(refused(&format!("{good}not json\n")), @"old.json: line 2: expected ident at line 1 column 2; expected the output of `pgtlab compare --format json`");
+    insta::assert_snapshot!(refused(&format!("{good}{good}")), @"old.json: line 2: a second record of hook/a@xen; the first is line 1");
+    insta::assert_snapshot!(refused(&good.replace("\"schema\":1", "\"schema\":2")), @"old.json: line 1: schema 2; expected 1");
+    insta::assert_snapshot!(refused("\n"), @"old.json holds no record; expected the output of `pgtlab compare --format json`");
 }

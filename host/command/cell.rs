@@ -10,6 +10,7 @@ use crate::record::{CellRecord, Verdict};
 use crate::spawn::run_cell;
 use crate::{corpus, matrix};
 use pgtlab_core::layout::Backend;
+use std::io::{IsTerminal, stdout};
 
 pub(super) fn trace(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
     let reply = run(global, cell, Want::Trace)?;
@@ -35,7 +36,8 @@ pub(super) fn dump(global: &Global, cell: &Cell, physical: bool) -> Result<u8, C
 
 pub(super) fn explain(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
     let reply = run(global, cell, Want::Explain)?;
-    output::print(&explanation::render(&reply.record, &reply.text))?;
+    let text = explanation::render(&reply.record, &reply.text);
+    output::print(&if stdout().is_terminal() { explanation::for_terminal(&text) } else { text })?;
     Ok(if reply.record.verdict == Verdict::Error { FAILED } else { DONE })
 }
 

@@ -43,7 +43,8 @@ impl Output {
                     // A file that may not be written to is not replaced either.
                     OpenOptions::new().write(true).open(path).map_err(failed)?;
                 }
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let folder =
+                    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
                 let mut builder = tempfile::Builder::new();
                 builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
                 let file = builder.tempfile_in(folder).map_err(failed)?;

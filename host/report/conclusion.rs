@@ -65,7 +65,8 @@ fn rules(winners: &[&Line], rules: &[String]) -> String {
     let names: Vec<&str> = clean.iter().map(|line| &*line.strategy).collect();
     let clean = match names.as_slice() {
         [] => None,
-        _ if others.is_empty() => return "no rule is broken".to_owned(),
+        [_] if others.is_empty() => return "it breaks no rule".to_owned(),
+        _ if others.is_empty() => return "they break no rule".to_owned(),
         few if few.len() <= MOST_NAMED => {
             Some(format!("{} {} no rule", listed(few), if few.len() == 1 { "breaks" } else { "break" }))
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The report as GitHub tables, for the job summary of a pull request.
 
-use super::{Report, conclusion, count, mib, thousands};
+use super::{Report, conclusion, count, mib, text, thousands};
 use crate::baseline::Comparison;
 use crate::summary::{Counts, Group, Row, Summary, Word};
 use std::fmt::{self, Write};
@@ -36,8 +36,8 @@ fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {
         writeln!(out, "{}: {}.", count(rows.len(), "cell is skipped", "cells are skipped"), escaped(why))?;
     }
     if 0 < report.n_32_bit {
-        let n = count(report.n_32_bit, "machine ran a 32-bit kernel", "machines ran 32-bit kernels");
-        writeln!(out, "{n}; they are run as 64-bit.")?;
+        let n = count(report.n_32_bit, "machine", "machines");
+        writeln!(out, "{n} with a 32-bit kernel, run as 64-bit.")?;
     }
     if let Some(comparison) = report.comparison {
         write_comparison(out, comparison, report.shows_all)?;
@@ -116,7 +116,8 @@ fn write_groups(out: &mut String, report: &Report<'_>) -> fmt::Result {
     writeln!(out)?;
     for word in Word::ALL {
         if word != Word::Ok && summary.groups.iter().any(|group| group.words.contains(&Some(word))) {
-            writeln!(out, "- `{word}`: {}", word.meaning())?;
+            let reasons = summary.reasons.get(&word).map(|reasons| text::reasons_text(reasons)).unwrap_or_default();
+            writeln!(out, "- `{word}`: {}", escaped(&format!("{}{reasons}", word.meaning())))?;
         }
     }
     Ok(())
@@ -133,9 +134,9 @@ fn names(group: &Group, shows_all: bool) -> String {
 }
 
 /// A text as Markdown shows it.
-fn escaped(text: &str) -> String {
+fn escaped(plain: &str) -> String {
     let mut out = String::new();
-    for c in text.chars() {
+    for c in plain.chars() {
         match c {
             '|' | '*' | '_' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
             '<' => out.push_str("&lt;"),

@@ -28,8 +28,10 @@ fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {
     if !summary.lines.is_empty() {
         writeln!(out)?;
         write_totals(out, summary)?;
-        writeln!(out)?;
-        write_rules(out, summary)?;
+        if summary.lines.iter().any(|line| !line.broken.is_empty()) {
+            writeln!(out)?;
+            write_rules(out, summary)?;
+        }
     }
     if !summary.groups.is_empty() {
         writeln!(out)?;
@@ -59,14 +61,15 @@ fn write_heading(out: &mut String, report: &Report<'_>) -> fmt::Result {
         .map(|(n, name)| format!("{n} {name}"))
         .collect();
     let mut heading = format!(
-        "{}, {}: {} each",
+        "{}, {}: {}{}",
         count(summary.n_layouts, "layout", "layouts"),
         count(summary.lines.len(), "strategy", "strategies"),
         if backends.is_empty() {
             "no cell".to_owned()
         } else {
             count_cells(&backends, summary.n_native + summary.n_xen)
-        }
+        },
+        if 1 < summary.lines.len() { " each" } else { "" }
     );
     if let Some(elapsed) = report.elapsed {
         let elapsed = format!("{:.1} s", elapsed.as_secs_f64());
@@ -79,8 +82,8 @@ fn write_heading(out: &mut String, report: &Report<'_>) -> fmt::Result {
         writeln!(out, "{}", wrapped(&format!("{n}: {why}"), 0, 2))?;
     }
     if 0 < report.n_32_bit {
-        let n = count(report.n_32_bit, "machine ran a 32-bit kernel", "machines ran 32-bit kernels");
-        writeln!(out, "{n}; they are run as 64-bit")?;
+        let n = count(report.n_32_bit, "machine", "machines");
+        writeln!(out, "{n} with a 32-bit kernel, run as 64-bit")?;
     }
     Ok(())
 }
@@ -89,27 +92,33 @@ fn count_cells(backends: &[String], n: usize) -> String {
     format!("{} {}", backends.join(" and "), if n == 1 { "cell" } else { "cells" })
 }
 
-/// The column of strategies is as wide as the longest name, within reason.
+/// The column of strategies is as wide as the longest name, as far as the totals have room for it.
 fn name_width(summary: &Summary) -> usize {
-    summary.lines.iter().map(|line| line.strategy.chars().count()).max().unwrap_or(0).clamp(8, 30)
+    let most = if has_failed(summary) { 23 } else { 30 };
+    summary.lines.iter().map(|line| line.strategy.chars().count()).max().unwrap_or(0).clamp(8, most)
+}
+
+/// Whether any cell came to no verdict, so that there is a column for that.
+fn has_failed(summary: &Summary) -> bool {
+    summary.lines.iter().any(|line| 0 < line.native.failed + line.xen.failed)
 }
 
 fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
     let width = name_width(summary);
-    let has_failed = summary.lines.iter().any(|line| 0 < line.native.failed + line.xen.failed);
-    let failed = |text: &str| if has_failed { format!("{text:>9}") } else { String::new() };
+    let has_failed = has_failed(summary);
+    let failed = |text: &str| if has_failed { format!("{text:>8}") } else { String::new() };
     writeln!(
         out,
-        "{:width$}{:>13}{:>13}{}{:>12}{:>15}",
+        "{:width$}{:>13}{:>13}{}{:>11}{:>12}",
         "",
         "native",
         "Xen",
         failed("no"),
-        "most left",
-        "least room for"
+        "most pages",
+        "least crash"
     )?;
     write!(out, "{:width$}{:>7}{:>6}{:>7}{:>6}", "strategy", "boots", "dies", "boots", "dies")?;
-    writeln!(out, "{}{:>12}{:>15}", failed("verdict"), "read-only", "a crash kernel")?;
+    writeln!(out, "{}{:>11}{:>12}", failed("verdict"), "left RO", "kernel room")?;
     for line in &summary.lines {
         let Line { native, xen, most_left_read_only, least_room_bytes, .. } = line;
         write!(out, "{}", cut(&line.strategy, width))?;
@@ -124,9 +133,9 @@ fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
         let n_failed = native.failed + xen.failed;
         let style = if 0 < n_failed { FAILED } else { PLAIN };
         write!(out, "{style}{}{style:#}", failed(&n_failed.to_string()))?;
-        let pages = most_left_read_only.map_or_else(|| "-".to_owned(), |n| format!("{} pages", thousands(n)));
+        let pages = most_left_read_only.map_or_else(|| "-".to_owned(), thousands);
         let room = least_room_bytes.map_or_else(|| "-".to_owned(), mib);
-        writeln!(out, "{pages:>12}{room:>15}")?;
+        writeln!(out, "{pages:>11}{room:>12}")?;
     }
     Ok(())
 }
@@ -178,7 +187,7 @@ fn write_legend(out: &mut String, summary: &Summary) -> fmt::Result {
     Ok(())
 }
 
-fn reasons_text(reasons: &[(String, usize)]) -> String {
+pub(super) fn reasons_text(reasons: &[(String, usize)]) -> String {
     let told: Vec<String> = reasons
         .iter()
         .filter(|(reason, _)| !reason.is_empty())
