@@ -104,6 +104,13 @@ pub enum Command {
         #[arg(value_name = "LOG")]
         log: String,
     },
+    /// Make a new strategy's crate in the workspace: it builds, is compared and passes its test at once
+    #[command(after_help = EXIT_CODES)]
+    New {
+        /// Its name, in words joined by hyphens
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -6,6 +6,7 @@ mod cell;
 mod compare;
 mod import;
 mod list;
+mod new;
 mod output;
 mod progress;
 mod shell;
@@ -15,6 +16,7 @@ use crate::cli::{Cli, Color, Command, Global};
 use crate::corpus::CorpusError;
 use crate::discover::DiscoverError;
 use crate::input::InputError;
+use crate::scaffold::ScaffoldError;
 use crate::spawn::{Limits, RunError};
 use crate::worker;
 use clap::Parser;
@@ -99,6 +101,12 @@ pub enum CommandError {
     /// The threads could not be started.
     #[error("failed to start the threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    /// No strategy was made.
+    #[error(transparent)]
+    Scaffold(#[from] ScaffoldError),
+    /// The current folder is not known.
+    #[error("failed to find the current folder: {0}")]
+    NoFolder(io::Error),
     /// The output could not be written.
     #[error("cannot write to {place}: {source}")]
     Output {
@@ -166,6 +174,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Explain(cell) => cell::explain(global, cell)?,
         Command::List => list::list()?,
         Command::Import { xen, log } => import::import(global, *xen, log)?,
+        Command::New { name } => new::new(name)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
         Command::Worker => return Ok(worker::main()),

@@ -12,7 +12,9 @@ use pgtlab::matrix::{self, Contestant, Place};
 use pgtlab::overview;
 use pgtlab::protocol::{Reply, Request, Want};
 use pgtlab::record::{CellRecord, Verdict};
+use pgtlab::report::{Report, text};
 use pgtlab::spawn::{Limits, run_cell};
+use pgtlab::summary::Summary;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -87,8 +89,11 @@ fn main() -> ExitCode {
     let links: Vec<(String, String)> =
         folders.iter().map(|(folder, place)| (folder.clone(), place.layout.clone())).collect();
     trials.push(Trial::test("meta::the_overview_is_up_to_date", move || {
-        check_generated("README.md", &overview::page(&records(&all, &all_places), &shown, &links))
+        check_generated(&root().join("README.md"), &overview::page(&records(&all, &all_places), &shown, &links))
     }));
+    let n_32_bit = sources.iter().filter(|source| source.machine.is_32_bit()).count();
+    trials
+        .push(Trial::test("meta::the_readme_shows_the_result", move || check_readme(&contestants, &places, n_32_bit)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -211,13 +216,37 @@ fn check_stale(expected: &BTreeSet<PathBuf>) -> Result<(), Failed> {
     if stale.is_empty() { Ok(()) } else { Err(format!("no cell makes these snapshots: {}", stale.join(", ")).into()) }
 }
 
+/// The first screen of the project's page is what `pgtlab compare` prints.
+fn check_readme(contestants: &[Contestant], places: &[Place], n_32_bit: usize) -> Result<(), Failed> {
+    let records = records(contestants, places);
+    let report = Report {
+        records: &records,
+        summary: &Summary::new(&records),
+        contestants,
+        places,
+        n_32_bit,
+        comparison: None,
+        shows_all: false,
+        elapsed: None,
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let page = fs::read_to_string(&path)?;
+    let (before, rest) = page.split_once("kept true by a test -->\n").ok_or("the page has no place for the result")?;
+    let (_, after) = rest.split_once("<!-- end of result -->").ok_or("the result on the page has no end")?;
+    let shown = text::render(&report);
+    let expected = format!(
+        "{before}kept true by a test -->\n```\n$ just compare\n{}\n```\n<!-- end of result -->{after}",
+        shown.trim_end()
+    );
+    check_generated(&path, &expected)
+}
+
 /// Compares a generated file with what it should be, or writes it when snapshots are taken over.
-fn check_generated(file: &str, expected: &str) -> Result<(), Failed> {
-    let path = root().join(file);
+fn check_generated(path: &Path, expected: &str) -> Result<(), Failed> {
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(&path, expected)?;
+        fs::write(path, expected)?;
         return Ok(());
     }
-    let got = fs::read_to_string(&path).unwrap_or_default();
+    let got = fs::read_to_string(path).unwrap_or_default();
     if got == expected { Ok(()) } else { Err(format!("{} is not up to date: just bless", path.display()).into()) }
 }

@@ -59,9 +59,6 @@ pub trait Strategy {
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
         let facts = *cx.facts();
         let n = cx.tables_needed(range);
-        if n == 0 {
-            return TableSpace::Buffer(PfnRange::default());
-        }
         let window = PfnRange::new(Pfn::default(), facts.max_pfn_mapped);
         match cx.find_free_pages(window, n) {
             Some(pages) => TableSpace::Buffer(pages),

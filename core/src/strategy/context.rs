@@ -162,9 +162,12 @@ impl<'a> Context<'a> {
         self.services.find_in_range(window, bytes, align)
     }
 
-    /// The highest `n` free pages in a row inside the window of pages.
+    /// The highest `n` free pages in a row inside the window of pages; for none, an empty range.
     #[must_use]
     pub fn find_free_pages(&self, window: PfnRange, n: u64) -> Option<PfnRange> {
+        if n == 0 {
+            return Some(PfnRange::default());
+        }
         let geometry = self.facts().geometry;
         let page = geometry.page_bytes();
         let base = self.services.find_in_range(geometry.bytes(window), n.checked_mul(page)?, page)?;
