@@ -3,7 +3,7 @@
 //!
 //! [`boot`] is the way in. The parts, in the order of a boot: `boot_tables` (what the boot code or Xen's
 //! domain builder left), `stages` (ranges, table space, pages), `fill` (writing the tables of a range),
-//! `need` (counting them beforehand), and [`crate::consume`] (who writes to memory afterwards).
+//! `need` (counting them beforehand), and `consume` (who writes to memory afterwards).
 
 mod boot_tables;
 mod fill;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The MMU back ends: every page-table entry is written here, natively or as Xen allows it.
 //!
-//! Natively an entry is a store. Under Xen PV a table is a typed page ([`typed`]), entries follow the
+//! Natively an entry is a store. Under Xen PV a table is a typed page (`typed`), entries follow the
 //! p2m, a new table is made read-only and, at level 1, pinned before it is linked, and a request that
 //! breaks Xen's rules is refused.
 
