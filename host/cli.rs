@@ -41,7 +41,7 @@ pub struct Global {
     #[arg(long, short, global = true, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// How long one cell may take [default: 60, 10 of them computing]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

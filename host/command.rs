@@ -13,14 +13,16 @@ mod shell;
 
 use crate::baseline::BaselineError;
 use crate::cli::{Cli, Color, Command, Global};
-use crate::corpus::CorpusError;
+use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
-use crate::input::InputError;
+use crate::input::{InputError, Machine};
+use crate::report::count;
 use crate::scaffold::ScaffoldError;
 use crate::spawn::{Limits, RunError};
 use crate::worker;
 use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use pgtlab_core::bootlog::Note;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,6 +33,9 @@ const DONE: u8 = 0;
 const DIFFERENT: u8 = 1;
 /// Bad input, or our own failure.
 const FAILED: u8 = 2;
+
+/// Warnings about one log that are printed before its cells are run.
+const MOST_WARNINGS: usize = 5;
 
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +76,7 @@ pub enum CommandError {
         why: String,
     },
     /// Nothing is left to run.
-    #[error("no cell to run: none of the {n_layouts} layouts has one on the {backend} back end")]
+    #[error("no cell to run: {} without one on the {backend} back end", count(*n_layouts, "layout", "layouts"))]
     NoCells {
         /// How many layouts were named.
         n_layouts: usize,
@@ -190,6 +195,22 @@ fn limits(global: &Global) -> Limits {
         limits.cpu = Duration::from_secs_f64(seconds.ceil());
     }
     limits
+}
+
+/// Says what of the boot logs that were given was not understood. The corpus has been looked at.
+fn warn(global: &Global, sources: &[Source]) {
+    let is_embedded = |source: &&Source| EMBEDDED.iter().any(|machine| machine.file == source.place);
+    for source in sources.iter().filter(|source| !global.quiet && !is_embedded(source)) {
+        let Machine::Log { log, .. } = &source.machine else { continue };
+        let doubts: Vec<&Note> = log.notes().iter().filter(|note| note.kind.is_doubt()).collect();
+        for doubt in doubts.iter().take(MOST_WARNINGS) {
+            anstream::eprintln!("warning: {}: {doubt}", source.place);
+        }
+        if MOST_WARNINGS < doubts.len() {
+            let n = doubts.len() - MOST_WARNINGS;
+            anstream::eprintln!("warning: {}: {n} more; `pgtlab import` shows all", source.place);
+        }
+    }
 }
 
 fn print_error(error: &CommandError) {

@@ -168,7 +168,7 @@ fn find(word: &str, embedded: &mut Vec<&'static Embedded>, files: &mut Vec<PathB
         return Ok(());
     }
     let path = Path::new(word);
-    if path.is_file() || (path.exists() && word.contains('/')) {
+    if path.exists() || (word.contains('/') && !is_pattern(word)) {
         files.push(path.to_owned());
         return Ok(());
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading one machine from a file: a layout file or a boot log, told apart by what is in it.
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use pgtlab_core::bootlog::{BootLog, BootLogError, LogKind, derive_xen};
 use pgtlab_core::layout::{Backend, Layout, LayoutError, MAX_LAYOUT_BYTES, looks_like_layout};
 use std::fs::File;
@@ -69,6 +69,12 @@ pub enum InputError {
         /// The file.
         place: String,
     },
+    /// The file does not hold text.
+    #[error("{place} is no text file; expected a layout file or a boot log")]
+    NotText {
+        /// The file.
+        place: String,
+    },
     /// Something is wrong with a line of a layout file, or with the layout as a whole.
     #[error("{place}: {fault}")]
     Layout {
@@ -104,18 +110,25 @@ const fn hint(fault: &BootLogError) -> &'static str {
 /// A line of the input and the place in it that an error is about.
 #[derive(Debug)]
 pub struct Shown {
-    source: NamedSource<String>,
+    place: String,
+    text: String,
+    /// The line's number, from 1.
+    line: usize,
+    /// Where the line starts, in bytes of the whole text.
+    start: usize,
     span: SourceSpan,
 }
 
 impl Shown {
     /// The bytes `start..end` of a text, in their line; `None` if the line is not fit to be shown.
     fn new(place: &str, text: &str, start: usize, end: usize) -> Option<Self> {
-        let from = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+        let before = text.get(..start)?;
+        let from = before.rfind('\n').map_or(0, |at| at + 1);
         let line = text.get(from..)?.lines().next()?;
         let is_fit = line.len() <= MAX_SHOWN_LINE && !line.chars().any(|c| c.is_control() && c != '\t');
         let span = (start, end.min(from + line.len()).saturating_sub(start)).into();
-        is_fit.then(|| Self { source: NamedSource::new(place, text.to_owned()), span })
+        let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        is_fit.then(|| Self { place: place.to_owned(), text: line.to_owned(), line: number, start: from, span })
     }
 
     /// A whole line, counted from 1.
@@ -126,9 +139,23 @@ impl Shown {
     }
 }
 
+impl SourceCode for Shown {
+    fn read_span<'a>(
+        &'a self,
+        _span: &SourceSpan,
+        _n_lines_before: usize,
+        _n_lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let whole = (self.start, self.text.len()).into();
+        let name = self.place.clone();
+        let column = self.text.get(..self.span.offset() - self.start).map_or(0, |before| before.chars().count());
+        Ok(Box::new(MietteSpanContents::new_named(name, self.text.as_bytes(), whole, self.line - 1, column, 1)))
+    }
+}
+
 impl Diagnostic for InputError {
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.shown().map(|shown| &shown.source as &dyn SourceCode)
+        self.shown().map(|shown| shown as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -141,7 +168,7 @@ impl InputError {
     fn shown(&self) -> Option<&Shown> {
         match self {
             Self::Layout { shown, .. } | Self::Log { shown, .. } => shown.as_deref(),
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Empty { .. } => None,
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Empty { .. } | Self::NotText { .. } => None,
         }
     }
 }
@@ -170,6 +197,9 @@ impl Machine {
         let unreadable = |source| InputError::Unreadable { place: place.to_owned(), source };
         let mut bytes = Vec::new();
         reader.by_ref().take(SNIFFED_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+        if is_binary(&bytes) {
+            return Err(InputError::NotText { place: place.to_owned() });
+        }
         let is_layout = looks_like_layout(&String::from_utf8_lossy(&bytes));
         let (most, kind) =
             if is_layout { (MAX_LAYOUT_BYTES as u64, "a layout file") } else { (MAX_LOG_BYTES, "a boot log") };
@@ -253,8 +283,7 @@ impl Machine {
             (Self::Layout(layout), Backend::Native) => match layout.backend {
                 Backend::Native => Ok((**layout).clone()),
                 Backend::Xen => {
-                    let name = &layout.name;
-                    return Err(NoCell::OtherBackend(format!("{name} is a machine under Xen; it has no native cell")));
+                    return Err(NoCell::OtherBackend("it is a machine under Xen".to_owned()));
                 }
             },
             (Self::Layout(layout), Backend::Xen) => derive_xen(layout),
@@ -266,6 +295,13 @@ impl Machine {
             _ => NoCell::Skipped(fault.to_string()),
         })
     }
+}
+
+/// Whether more than half of what a file begins with is no text. Logs from a serial line hold some junk,
+/// and the tail of a log that was cut short may be zeros.
+fn is_binary(bytes: &[u8]) -> bool {
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    2 * bytes.iter().filter(|byte| is_text(byte)).count() < bytes.len()
 }
 
 const fn line_of(fault: &BootLogError) -> Option<usize> {

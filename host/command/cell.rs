@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands about one cell: `trace`, `dump`, `explain`.
 
-use super::{CommandError, DONE, FAILED, limits, output};
+use super::{CommandError, DONE, FAILED, limits, output, warn};
 use crate::baseline::cell_name;
 use crate::cli::{Cell, Global};
 use crate::explain as explanation;
@@ -54,6 +54,7 @@ fn run(global: &Global, cell: &Cell, want: Want) -> Result<Reply, CommandError> 
         backend: backend.name(),
         why: why.to_string(),
     })?;
+    warn(global, &sources);
     let request =
         Request { plugin: contestant.plugin.clone(), strategy: contestant.name.clone(), layout: layout.render(), want };
     Ok(run_cell(&request, &limits(global))?)

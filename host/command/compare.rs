@@ -2,7 +2,7 @@
 //! `pgtlab compare`: the matrix, reported.
 
 use super::output::Output;
-use super::{CommandError, DIFFERENT, DONE, FAILED, limits, progress};
+use super::{CommandError, DIFFERENT, DONE, FAILED, limits, progress, warn};
 use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
@@ -29,6 +29,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     let baseline = asked.baseline.as_deref().map(Baseline::read).transpose()?;
     let output = Output::open(asked.output.as_deref())?;
 
+    warn(global, &sources);
     let records = run(global, &contestants, &places)?;
     let comparison =
         baseline.map(|baseline| baseline.compare(&records, |record| is_asked(record, asked, &contestants, &sources)));

@@ -45,9 +45,11 @@ impl Output {
                 }
                 let folder =
                     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+                folder.metadata().map_err(failed)?;
                 let mut builder = tempfile::Builder::new();
                 builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-                let file = builder.tempfile_in(folder).map_err(failed)?;
+                // Only the kind: the error's text names the temporary file.
+                let file = builder.tempfile_in(folder).map_err(|error| failed(error.kind().into()))?;
                 Ok(Self::Replaced(file, path.to_owned()))
             }
         }

@@ -152,11 +152,12 @@ fn inclusive(start: &str, last: &str) -> Option<PhysRange> {
     Some(PhysRange::from_numbers(hex(start)?, hex(last)?.saturating_add(1)))
 }
 
+/// A number past 2^64 counts as the largest, so that its range is refused as too high and not overlooked.
 fn hex(word: &str) -> Option<u64> {
     let word = word.trim();
     let digits = word.strip_prefix("0x").unwrap_or(word);
-    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    if is_number { u64::from_str_radix(digits, 16).ok() } else { None }
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_number.then(|| u64::from_str_radix(digits, 16).unwrap_or(u64::MAX))
 }
 
 /// What follows a range. Words are compared as the kernel prints them, without parentheses and the size
