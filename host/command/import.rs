@@ -41,15 +41,15 @@ fn read(log: &str) -> Result<Machine, CommandError> {
 
 /// Says what was understood.
 fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool) {
-    let gib = tenths_of_gib(layout.e820.ram_bytes());
+    let ram = size(layout.e820.ram_bytes());
     let ranges = count(layout.e820.entries().len(), "range", "ranges");
     match machine {
-        Machine::Layout(_) => anstream::eprintln!("{}: a layout file; {ranges}, {gib} of RAM", layout.name),
+        Machine::Layout(_) => anstream::eprintln!("{}: a layout file; {ranges}, {ram} of RAM", layout.name),
         Machine::Log { log, name } => {
             let maps = count(log.maps().len(), "memory map", "memory maps");
             let first = log.first_map().and_then(|map| map.entries.first()).map_or(0, |entry| entry.line);
             anstream::eprintln!(
-                "{name}: a {} log with {maps}; from the one at line {first}: {ranges}, {gib} of RAM",
+                "{name}: a {} log with {maps}; from the one at line {first}: {ranges}, {ram} of RAM",
                 log.kind()
             );
             if is_xen_anyway {
@@ -63,8 +63,12 @@ fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool) {
     }
 }
 
-/// Bytes in GiB with one decimal.
-pub(super) fn tenths_of_gib(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) >> 30;
+/// Bytes in MiB, or in GiB with one decimal where there is one GiB or more.
+pub(super) fn size(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    if bytes < GIB {
+        return format!("{} MiB", (bytes + (1 << 19)) >> 20);
+    }
+    let tenths = (u128::from(bytes) * 10 + u128::from(GIB) / 2) / u128::from(GIB);
     format!("{}.{} GiB", tenths / 10, tenths % 10)
 }

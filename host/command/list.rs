@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab list`: what can be run.
 
-use super::import::tenths_of_gib;
+use super::import::size;
 use super::{CommandError, DONE, output};
 use crate::corpus;
 use crate::discover;
@@ -23,15 +23,16 @@ pub(super) fn list() -> Result<u8, CommandError> {
         line(format!("  {}{aliases}", strategy.name));
         line(format!("      {}", wrapped(&strategy.description.summary, 6, 6)));
     }
-    line(format!("\n{:50}{:>11}  cells", "machines", "RAM"));
+    line(format!("\n{:47}{:>11}  cells", "machines", "RAM"));
     for source in &sources {
         let (ram, cells) = facts(&source.machine);
         let name = source.machine.name();
-        line(format!("  {name:48}{ram:>11}  {cells}"));
+        line(format!("  {name:45}{ram:>11}  {cells}"));
         if source.stem != name {
             line(format!("      also {}", source.stem));
         }
     }
+    line("\n(Xen): skipped, there is no room for Xen's boot objects; 32-bit: run as 64-bit".to_owned());
     output::print(&out)?;
     Ok(DONE)
 }
@@ -43,12 +44,12 @@ fn facts(machine: &Machine) -> (String, String) {
     for &backend in machine.backends() {
         match machine.on(backend) {
             Ok(layout) => {
-                ram = tenths_of_gib(layout.e820.ram_bytes());
+                ram = size(layout.e820.ram_bytes());
                 cells.push(if backend == Backend::Xen { "Xen" } else { "native" });
             }
             Err(NoCell::Skipped(_)) => cells.push("(Xen)"),
             Err(NoCell::OtherBackend(_)) => {}
         }
     }
-    (ram, cells.join(", ") + if machine.is_32_bit() { ", 32-bit" } else { "" })
+    (ram, cells.join(" ") + if machine.is_32_bit() { " 32-bit" } else { "" })
 }

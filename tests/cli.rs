@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program from outside: what it prints where, and its exit status. Bad input gets one message that
+//! names the place, exit status 2, and nothing on standard output.
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pgtlab");
+
+/// What a run of the program left.
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run_in(folder: &Path, args: &[&str], stdin: &str) -> Ran {
+    let mut child = Command::new(PROGRAM)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Most commands do not read it and may be gone by now.
+    let _ = child.stdin.take().map(|mut pipe| pipe.write_all(stdin.as_bytes()));
+    let output = child.wait_with_output().expect("the program ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+    Ran { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn run(args: &[&str]) -> Ran {
+    run_in(Path::new("."), args, "")
+}
+
+#[track_caller]
+fn succeeds(args: &[&str]) -> Ran {
+    let ran = run(args);
+    assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+    ran
+}
+
+/// A folder with one file in it.
+fn folder_with(name: &str, content: &[u8]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join(name), content).expect("a file");
+    folder
+}
+
+/// Runs a command in a folder and gives its message.
+#[track_caller]
+fn refused_in(folder: &Path, args: &[&str]) -> String {
+    let ran = run_in(folder, args, "");
+    assert_eq!((ran.status, &*ran.stdout), (2, ""), "{args:?}: {}", ran.stderr);
+    ran.stderr.trim_end().to_owned()
+}
+
+/// The message about a file that is given as a layout.
+#[track_caller]
+fn refused_file(name: &str, content: &[u8]) -> String {
+    refused_in(folder_with(name, content).path(), &["compare", "--strategy", "unfixed", "--layout", name])
+}
+
+fn plugin_of(package: &str) -> PathBuf {
+    let file = format!("lib{}.so", package.replace('-', "_"));
+    Path::new(PROGRAM).with_file_name("deps").join(file)
+}
+
+#[test]
+fn files_that_hold_no_machine_are_refused_with_their_name() {
+    insta::assert_snapshot!(refused_file("empty.txt", b""), @"error: empty.txt is empty; expected a layout file or a boot log");
+    insta::assert_snapshot!(refused_file("letter.txt", b"dear list,\nit does not boot\n"), @"error: letter.txt: no e820 lines; expected a boot log with lines like `BIOS-e820: [mem 0x0-0x9fbff] usable`, or a layout file whose first word is a key such as `name` or `e820`");
+    let junk: Vec<u8> = (0..100_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    insta::assert_snapshot!(refused_file("junk.bin", &junk), @"error: junk.bin is no text file; expected a layout file or a boot log");
+}
+
+#[test]
+fn faults_in_a_layout_file_are_shown_with_their_line() {
+    insta::assert_snapshot!(refused_file("a.layout", b"e820 0 9f000 1\ne820 9e000 100000 1\n"), @"
+    error: a.layout: line 2, column 6: range starts at 0x9e000, before the end 0x9f000 of the one in line 1
+       ╭─[a.layout:2:6]
+     2 │ e820 9e000 100000 1
+       ·      ────────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused_file("a.layout", b"e820 9f000 1000 1\n"), @"
+    error: a.layout: line 1, column 6: range ends at 0x1000, before its start 0x9f000
+       ╭─[a.layout:1:6]
+     1 │ e820 9f000 1000 1
+       ·      ──────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused_file("a.layout", b"e820 0 10000000000000000 1\n"), @"
+    error: a.layout: line 1, column 8: found `10000000000000000`; expected END, a hex address of at most 0x10000000000000
+       ╭─[a.layout:1:8]
+     1 │ e820 0 10000000000000000 1
+       ·        ─────────────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused_file("a.layout", b"e820 0 9f000 2\nkernel 1000 2000\n"), @"error: a.layout: line 3, column 1: found the end of the file; expected a line `e820 START END 1`: there is no RAM");
+}
+
+#[test]
+fn faults_in_a_boot_log_are_shown_with_their_line() {
+    let map = |lines: &[&str]| lines.iter().map(|line| format!("BIOS-e820: {line}\n")).collect::<String>();
+    let refused = |lines: &[&str]| refused_file("dmesg.txt", map(lines).as_bytes());
+    let overlapping = ["[mem 0x0-0x9fbff] usable", "[mem 0x9f000-0x9ffff] reserved"];
+    insta::assert_snapshot!(refused(&overlapping), @"
+    error: dmesg.txt: line 2: range starts at 0x9f000, before the end 0x9fc00 of the one in line 1
+       ╭─[dmesg.txt:2:1]
+     2 │ BIOS-e820: [mem 0x9f000-0x9ffff] reserved
+       · ─────────────────────────────────────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused(&["0000000000100000 - 0000000000001000 (usable)"]), @"
+    error: dmesg.txt: line 1: range ends at 0x1000, before its start 0x100000
+       ╭─[dmesg.txt:1:1]
+     1 │ BIOS-e820: 0000000000100000 - 0000000000001000 (usable)
+       · ───────────────────────────────────────────────────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused(&["0000000000000000 - 10000000000000000 (usable)"]), @"
+    error: dmesg.txt: line 1: range ends at 0xffffffffffffffff; expected at most 0x10000000000000
+       ╭─[dmesg.txt:1:1]
+     1 │ BIOS-e820: 0000000000000000 - 10000000000000000 (usable)
+       · ────────────────────────────────────────────────────────
+       ╰────
+    ");
+    insta::assert_snapshot!(refused(&["[mem 0x0-0x9fbff] reserved"]), @"
+    error: dmesg.txt: line 1: the memory map that starts here has no usable range
+       ╭─[dmesg.txt:1:1]
+     1 │ BIOS-e820: [mem 0x0-0x9fbff] reserved
+       · ─────────────────────────────────────
+       ╰────
+    ");
+}
+
+#[test]
+fn a_file_of_200_mib_is_refused_at_once() {
+    let folder = folder_with("zeros.layout", b"");
+    let file = fs::File::options().write(true).open(folder.path().join("zeros.layout")).expect("the file is there");
+    file.set_len(200 << 20).expect("a sparse file");
+    let args = ["trace", "unfixed", "zeros.layout"];
+    insta::assert_snapshot!(refused_in(folder.path(), &args), @"error: zeros.layout is no text file; expected a layout file or a boot log");
+    fs::write(folder.path().join("big.layout"), "# a comment\n".repeat(2 << 20)).expect("a file");
+    let mut text = fs::read(folder.path().join("big.layout")).expect("the file is there");
+    text.splice(..0, *b"name big\n");
+    insta::assert_snapshot!(refused_file("big.layout", &text), @"error: big.layout is too large: it has more than 16777216 bytes, the most for a layout file");
+}
+
+#[test]
+fn what_names_nothing_is_told_what_there_is() {
+    let refused = |args: &[&str]| refused_in(Path::new("."), args);
+    insta::assert_snapshot!(refused(&["trace", "unfixed", "05-xen-ec2"]), @"error: unknown layout `05-xen-ec2`: no layout of that name, and no such file (nearest name: 05-xen-ec2-7680m); `pgtlab list` shows the names");
+    insta::assert_snapshot!(refused(&["trace", "unfixed", "/no/such/dmesg.txt"]), @"error: cannot read /no/such/dmesg.txt: No such file or directory (os error 2)");
+    insta::assert_snapshot!(refused(&["compare", "--layout", "no-*-such"]), @"error: no layout's name and no file matches `no-*-such`; `pgtlab list` shows the names");
+    insta::assert_snapshot!(refused(&["trace", "unfixed", "0[1-3]-*"]), @"error: `0[1-3]-*` names 3 layouts: 01-native-6g, 02-native-130g-4b239f, 03-native-64g-gb; expected one");
+    insta::assert_snapshot!(refused(&["trace", "unfixed", "05-xen-ec2-7680m", "--backend", "native"]), @"error: 05-xen-ec2-7680m has no cell on the native back end: it is a machine under Xen");
+    insta::assert_snapshot!(refused(&["compare", "--layout", "05-*", "--backend", "native"]), @"error: no cell to run: 1 layout without one on the native back end");
+    let unknown = refused(&["compare", "--strategy", "unfixd"]);
+    assert!(unknown.contains("no strategy is called unfixd (did you mean unfixed?)"), "{unknown}");
+}
+
+#[test]
+fn two_layouts_of_one_name_are_refused_with_both_places() {
+    let folder = folder_with("mine.layout", b"name 01-native-6g\ne820 0 9f000 1\nkernel 1000 10000\n");
+    let args = ["compare", "--layout", "mine.layout", "--layout", "01-native-6g"];
+    insta::assert_snapshot!(refused_in(folder.path(), &args), @"error: two layouts are named `01-native-6g`: snapshots/01-native-6g/machine.layout and mine.layout");
+}
+
+#[test]
+fn plugins_that_are_none_are_refused_with_their_path() {
+    let whole = fs::read(plugin_of("unfixed")).expect("cargo built the plugin before this test");
+    let folder = folder_with("cut.so", &whole[..whole.len() / 2]);
+    let refused = |args: &[&str]| refused_in(folder.path(), args);
+    insta::assert_snapshot!(refused(&["compare", "--strategy", "./none.so"]), @"error: ./none.so: cannot be read: No such file or directory (os error 2)");
+    let cut = refused(&["compare", "--strategy", "./cut.so"]);
+    assert!(cut.starts_with("error: ./cut.so: is truncated"), "{cut}");
+    fs::write(folder.path().join("copy.so"), &whole).expect("a file");
+    let twice = refused(&["compare", "--strategy", "unfixed", "--strategy", "./copy.so"]);
+    assert!(twice.contains("two strategies are called unfixed: "), "{twice}");
+    assert!(twice.ends_with("libunfixed.so and ./copy.so"), "{twice}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
+    let folder = folder_with("file", b"");
+    let refused = |path: &str| refused_in(folder.path(), &["compare", "--output", path]);
+    insta::assert_snapshot!(refused("none/report.txt"), @"error: cannot write to none/report.txt: No such file or directory (os error 2)");
+    insta::assert_snapshot!(refused("file/report.txt"), @"error: cannot write to file/report.txt: not a directory");
+    insta::assert_snapshot!(refused("."), @"error: cannot write to .: is a directory");
+}
+
+#[test]
+fn a_report_goes_to_the_file_and_replaces_what_was_there() {
+    let folder = folder_with("report.json", b"old");
+    let args = ["compare", "--strategy", "unfixed", "--layout", "10-*", "--format", "json", "--output", "report.json"];
+    let ran = run_in(folder.path(), &args, "");
+    assert_eq!((ran.status, &*ran.stdout), (0, ""), "{}", ran.stderr);
+    let report = fs::read_to_string(folder.path().join("report.json")).expect("the report is there");
+    assert!(report.starts_with(r#"{"schema":1,"strategy":"unfixed","layout":"10-xen-512m","backend":"xen""#));
+}
+
+#[test]
+fn a_run_equals_itself_and_a_changed_baseline_exits_with_1() {
+    let args = ["compare", "--strategy", "hook", "--layout", "1[0-2]-*", "--format", "json"];
+    let json = succeeds(&args).stdout;
+    let folder = folder_with("same.json", json.as_bytes());
+    fs::write(folder.path().join("old.json"), json.replacen("boots", "faults", 1)).expect("a file");
+    fs::write(folder.path().join("cut.json"), &json[..json.len() - 9]).expect("a file");
+    let against = |baseline: &'static str| {
+        let args = ["compare", "--strategy", "hook", "--layout", "1[0-2]-*", "--baseline", baseline];
+        run_in(folder.path(), &args, "")
+    };
+    let same = against("same.json");
+    assert_eq!(same.status, 0, "{}", same.stderr);
+    assert!(same.stdout.contains("against same.json: 0 cells changed, 0 added, 0 gone, 3 as before"));
+    let changed = against("old.json");
+    assert_eq!(changed.status, 1, "{}", changed.stderr);
+    assert!(changed.stdout.contains("reserve-hook/10-xen-512m@xen: FAULT -> ok"), "{}", changed.stdout);
+    let cut = against("cut.json");
+    assert_eq!((cut.status, &*cut.stdout), (2, ""));
+    assert!(cut.stderr.starts_with("error: cut.json: line 3: "), "{}", cut.stderr);
+}
+
+#[test]
+fn a_dump_ends_in_the_verdict_on_standard_error() {
+    let ran = succeeds(&["dump", "hook", "05-xen-ec2-7680m"]);
+    assert!(ran.stdout.starts_with("---[ Low Kernel Mapping ]---\n0xffff880000000000-"));
+    assert_eq!(ran.stderr, "x86/mm: Checked W+X mappings: FAILED, 17364 W+X pages found.\n");
+    let died = succeeds(&["dump", "revert", "18-native-256g-low1g-4k"]);
+    assert!(died.stdout.lines().count() > 1, "the tables as they stood are shown");
+    assert!(died.stderr.starts_with("note: this boot died in init_memory_mapping"), "{}", died.stderr);
+}
+
+#[test]
+fn the_published_oops_is_explained_in_a_sentence() {
+    let why = "NODE_DATA wrote 1dfffb000, left read-only: promised as table space of call 2 (1df0f3-1e0000), never \
+               used, and nothing installed a page-table entry after call 2's reserve";
+    let explained = succeeds(&["explain", "workaround", "05-xen-ec2-7680m"]).stdout;
+    assert!(explained.lines().any(|line| line == format!("why: {why}")), "{explained}");
+    let ok = succeeds(&["explain", "workaround", "06-xen-ec2-acpi"]).stdout;
+    assert!(ok.contains("\nwhy: boots, but "), "{ok}");
+}
+
+#[test]
+fn a_log_is_imported_from_a_file_or_a_pipe() {
+    let log = "BIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x1fffffff] usable\n";
+    let ran = run_in(Path::new("."), &["import", "-"], log);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("name stdin\ne820 0 1000 2\n"), "{}", ran.stdout);
+    let folder = folder_with("laptop.txt", log.as_bytes());
+    let ran = run_in(folder.path(), &["import", "--xen", "laptop.txt"], "");
+    assert!(ran.stdout.contains("xen 1\n"), "{}", ran.stdout);
+    assert!(
+        ran.stderr.starts_with("laptop: a native log with 1 memory map; from the one at line 1: "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn back_ends_are_those_a_layout_has_or_those_asked_for() {
+    let cells = |args: &[&str]| {
+        let args = [&["compare", "--strategy", "hook", "--format", "json"], args].concat();
+        let places = succeeds(&args).stdout.lines().map(cell).collect::<Vec<_>>();
+        places.join(" ")
+    };
+    assert_eq!(cells(&["--layout", "01-*"]), "01-native-6g@native");
+    assert_eq!(cells(&["--layout", "01-*", "--backend", "xen"]), "01-native-6g@xen");
+    assert_eq!(cells(&["--layout", "vm-6.12-*"]), "vm-6.12-kvm-921g@native vm-6.12-kvm-921g@xen");
+    assert_eq!(cells(&["--layout", "domU-3.2-2g", "--layout", "10-*"]), "10-xen-512m@xen domU-3.2-2g@xen");
+}
+
+fn cell(line: &str) -> String {
+    let record: serde_json::Value = serde_json::from_str(line).expect("a line is a record");
+    format!("{}@{}", record["layout"].as_str().unwrap_or_default(), record["backend"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(PROGRAM)
+        .args(["compare", "--strategy", "hook", "--layout", "10-*"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the program ends");
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+}
+
+#[test]
+fn help_tells_the_exit_status_and_shows_examples() {
+    let help = succeeds(&["--help"]).stdout;
+    assert!(help.contains("1  compare: the cells differ from the baseline"), "{help}");
+    assert!(help.contains("pgtlab explain unfixed 05-xen-ec2-7680m"), "{help}");
+    assert!(!help.contains("worker"), "{help}");
+    assert!(succeeds(&["completions", "bash"]).stdout.contains("_pgtlab()"));
+    assert!(succeeds(&["man"]).stdout.starts_with(".ie"));
+}
