@@ -6,8 +6,8 @@
 //! what it knows of a worker that died ([`render`]).
 
 use crate::baseline::cell_name;
-use crate::record::{CellRecord, FindingRecord, Verdict};
-use crate::report::{WIDTH, thousands, wrapped};
+use crate::record::{CellRecord, FindingRecord};
+use crate::report::{WIDTH, count, thousands, wrapped};
 use crate::summary::Word;
 use crate::why;
 use pgtlab_core::build::{Built, End};
@@ -98,26 +98,29 @@ fn write_steps(out: &mut String, steps: &[&Noted]) -> fmt::Result {
                 let (start, end) = span.unwrap_or_else(|| (pages.start.get(), pages.end.get()));
                 span = Some((start.min(pages.start.get()), end.max(pages.end.get())));
             }
-            Event::EntriesCleared { n, .. } => n_cleared += n,
+            Event::EntriesCleared { n, .. } => n_cleared += usize::try_from(*n).unwrap_or(0),
             Event::Attached { .. } => n_linked += 1,
             _ => {}
         }
     }
     let mut told = Vec::new();
     if let (Some(least), Some(most)) = (taken.iter().min(), taken.iter().max()) {
-        told.push(format!("{} pages taken as tables ({least:x} .. {most:x})", thousands(taken.len() as u64)));
+        told.push(match taken.len() {
+            1 => format!("1 page taken as a table ({least:x})"),
+            n => format!("{} pages taken as tables ({least:x} .. {most:x})", thousands(n as u64)),
+        });
     }
     if let Some((start, end)) = span {
-        told.push(format!("leaves written for [{start:x}, {end:x}) in {} steps", thousands(n_leaves)));
+        told.push(format!("leaves written for [{start:x}, {end:x}) in {}", count(n_leaves, "step", "steps")));
     }
     if 0 < n_cleared {
-        told.push(format!("{} entries zeroed", thousands(n_cleared)));
+        told.push(format!("{} zeroed", count(n_cleared, "entry", "entries")));
     }
     if 0 < n_linked {
-        told.push(format!("{} tables linked", thousands(n_linked)));
+        told.push(format!("{} linked", count(n_linked, "table", "tables")));
     }
     if told.is_empty() {
-        told.push(format!("{} steps through the fixmap", thousands(steps.len() as u64)));
+        told.push(format!("{} through the fixmap", count(steps.len(), "step", "steps")));
     }
     let range = if 0 < first.range { format!("range {} ", first.range) } else { String::new() };
     writeln!(out, "  {range}filled: {}", told.join(", "))
@@ -137,14 +140,18 @@ fn write_explanation(out: &mut String, record: &CellRecord, told: &str) -> fmt::
     let style = crate::report::text::style(word);
     writeln!(out, "{}: {style}{word}{style:#}", cell_name(record))?;
     match (&record.stage, &record.text) {
+        (Some(stage), Some(text)) if word.is_failure() => writeln!(out, "  at stage {stage}: {text}")?,
         (Some(stage), Some(text)) => writeln!(out, "  in {stage}: {text}")?,
         (None, Some(text)) => writeln!(out, "  {text}")?,
         (_, None) => {}
     }
     let (why, events) = told.split_once('\n').unwrap_or((told, ""));
-    let why = if why.is_empty() { word.meaning() } else { why };
-    writeln!(out, "\nwhy: {why}")?;
-    if record.findings.is_empty() && record.verdict != Verdict::Crashed {
+    if word.is_failure() {
+        writeln!(out, "\n{}", word.meaning())?;
+    } else if !why.is_empty() {
+        writeln!(out, "\nwhy: {why}")?;
+    }
+    if record.findings.is_empty() && !word.is_failure() {
         writeln!(out, "\nno rule is broken")?;
     } else if !record.findings.is_empty() {
         writeln!(out, "\nrules broken")?;

@@ -121,17 +121,25 @@ fn unmapped(story: &Story<'_>, page: Pfn) -> String {
     }
 }
 
-/// The page a message of Xen's is about: `pfn P wanted as ..`.
+/// The page a message is about: `Bad type: pfn P wanted ..`, `memtest writes pfn P`.
 fn page_of(text: &str) -> Option<Pfn> {
-    let (_, rest) = text.split_once("pfn ")?;
+    let (_, rest) = text.split_once(" pfn ")?;
     let number = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;
     u64::from_str_radix(number, 16).ok().map(Pfn::new)
 }
 
 fn refused(story: &Story<'_>, text: &str) -> Option<String> {
     let page = page_of(text)?;
-    let (taken_at, taken_in) = story.taken(page)?;
-    let tried = format!("Xen refused to pin {page:x}, handed out as a table in call {taken_in}");
+    let taken = story.taken(page);
+    if text.contains("wanted writable") {
+        let whose = match taken {
+            Some((_, call)) => format!("a live page table, handed out in call {call}"),
+            None => "a live page table of the boot's".to_owned(),
+        };
+        return Some(format!("Xen refused a writable mapping of {page:x}: it is {whose}"));
+    }
+    let (taken_at, taken_in) = taken?;
+    let tried = format!("Xen refused to take {page:x} as a table, handed out in call {taken_in}");
     let Some(leaves) = story.writable_leaves(page) else {
         return Some(format!("{tried}: a writable mapping of it is left from the boot tables"));
     };
@@ -163,3 +171,6 @@ fn pages(n: u64) -> String {
 fn shown(pages: PfnRange) -> String {
     format!("{:x}-{:x}", pages.start, pages.end)
 }
+
+#[cfg(test)]
+mod tests;
