@@ -119,6 +119,12 @@ impl Entry {
         self.0 & both == both
     }
 
+    /// The entry without these bits; an absent one stays as it is.
+    #[must_use]
+    pub const fn without(self, flags: EntryFlags) -> Self {
+        Self(self.0 & !flags.bits())
+    }
+
     /// What it grants on its own; nothing if absent.
     #[must_use]
     pub fn grants(self) -> Grants {

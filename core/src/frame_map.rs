@@ -73,12 +73,19 @@ impl<T: Copy + Default + PartialEq> FrameMap<T> {
     /// The value of one frame, to be changed. An array is made of its chunk.
     #[inline]
     pub(crate) fn get_mut(&mut self, pfn: Pfn) -> &mut T {
+        let (first, values) = self.neighbours_mut(pfn);
+        &mut values[index(pfn.offset_from(first))]
+    }
+
+    /// The values of a frame and of those stored beside it, to be changed, with the first frame among them.
+    #[inline]
+    pub(crate) fn neighbours_mut(&mut self, pfn: Pfn) -> (Pfn, &mut [T]) {
         let chunk = self.chunk_mut(pfn.get() / CHUNK);
         if let Chunk::Same(same) = *chunk {
             *chunk = Chunk::Each(vec![same; index(CHUNK)].into_boxed_slice());
         }
         let Chunk::Each(values) = chunk else { unreachable!("made an array just above") };
-        &mut values[index(pfn.get() % CHUNK)]
+        (pfn.align_down(CHUNK), values)
     }
 
     #[inline]

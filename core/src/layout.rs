@@ -112,11 +112,36 @@ pub enum Machine {
     Invalid,
 }
 
+/// Frames that the p2m answers for alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct P2mRun {
+    /// The frames.
+    pub pages: PfnRange,
+    /// What it answers for the first of them; machine frames follow one another.
+    pub machine: Machine,
+}
+
+/// What stands behind a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Guest,
+    Identity,
+    Nothing,
+}
+
 /// The physical-to-machine translation, as ranges that differ from the ordinary.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct P2m {
     invalid: Vec<PfnRange>,
     identity: Vec<PfnRange>,
+    /// All frames, ascending, by what stands behind them.
+    stretches: Vec<(PfnRange, Behind)>,
+}
+
+impl Default for P2m {
+    fn default() -> Self {
+        Self::new(&[], &[])
+    }
 }
 
 impl P2m {
@@ -124,7 +149,22 @@ impl P2m {
     /// an identity range overlap, invalid wins.
     #[must_use]
     pub fn new(invalid: &[PfnRange], identity: &[PfnRange]) -> Self {
-        Self { invalid: merge(invalid), identity: merge(identity) }
+        let (invalid, identity) = (merge(invalid), merge(identity));
+        let edges = invalid.iter().chain(&identity).flat_map(|range| [range.start, range.end]);
+        let mut edges: Vec<Pfn> = [Pfn::default(), Pfn::new(u64::MAX)].into_iter().chain(edges).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let behind = |pfn: Pfn| {
+            if holds(&invalid, pfn) {
+                Behind::Nothing
+            } else if holds(&identity, pfn) {
+                Behind::Identity
+            } else {
+                Behind::Guest
+            }
+        };
+        let stretches = edges.windows(2).map(|edge| (PfnRange::new(edge[0], edge[1]), behind(edge[0]))).collect();
+        Self { invalid, identity, stretches }
     }
 
     /// Whether every frame is an ordinary one.
@@ -133,34 +173,35 @@ impl P2m {
         self.invalid.is_empty() && self.identity.is_empty()
     }
 
-    /// The invalid ranges, ascending and merged.
-    #[must_use]
-    pub fn invalid(&self) -> &[PfnRange] {
-        &self.invalid
-    }
-
-    /// The translation of a frame, and the first frame past it that may translate in another way.
-    #[must_use]
-    pub fn run(&self, pfn: Pfn) -> (Machine, Pfn) {
-        let (in_invalid, invalid_edge) = edge(&self.invalid, pfn);
-        if in_invalid {
-            return (Machine::Invalid, invalid_edge);
-        }
-        let (in_identity, identity_edge) = edge(&self.identity, pfn);
-        let mfn = Mfn::new(pfn.get());
-        let machine = if in_identity { Machine::Identity(mfn) } else { Machine::Frame(mfn) };
-        (machine, invalid_edge.min(identity_edge))
+    /// The translation of the frames, ascending, a run for each change of it.
+    #[inline]
+    pub fn runs(&self, pages: PfnRange) -> impl Iterator<Item = P2mRun> + '_ {
+        let first = match pages.is_empty() {
+            true => self.stretches.len(),
+            false => self.stretches.partition_point(|(stretch, _)| stretch.end <= pages.start),
+        };
+        self.stretches[first..].iter().take_while(move |(stretch, _)| stretch.start < pages.end).map(
+            move |(stretch, behind)| {
+                let pages = stretch.intersect(pages);
+                P2mRun { pages, machine: machine(pages.start, *behind) }
+            },
+        )
     }
 }
 
-/// Whether the pfn lies in one of the ranges, and where that next changes.
-fn edge(ranges: &[PfnRange], pfn: Pfn) -> (bool, Pfn) {
-    let next = ranges.partition_point(|range| range.end <= pfn);
-    match ranges.get(next) {
-        Some(range) if range.start <= pfn => (true, range.end),
-        Some(range) => (false, range.start),
-        None => (false, Pfn::new(u64::MAX)),
+const fn machine(pfn: Pfn, behind: Behind) -> Machine {
+    let mfn = Mfn::new(pfn.get());
+    match behind {
+        Behind::Guest => Machine::Frame(mfn),
+        Behind::Identity => Machine::Identity(mfn),
+        Behind::Nothing => Machine::Invalid,
     }
+}
+
+/// Whether one of the ranges, ascending, holds the frame.
+fn holds(ranges: &[PfnRange], pfn: Pfn) -> bool {
+    let next = ranges.partition_point(|range| range.end <= pfn);
+    ranges.get(next).is_some_and(|range| range.start <= pfn)
 }
 
 fn merge(ranges: &[PfnRange]) -> Vec<PfnRange> {
@@ -234,5 +275,43 @@ impl Layout {
         let pages = |ram| self.geometry.whole_pages(ram);
         let below = self.e820.ram().map(pages).filter(|run| !run.is_empty() && run.start < line);
         below.map(|run| run.end.min(line)).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ranges() -> impl Strategy<Value = Vec<PfnRange>> {
+        let range = (0u64..60, 0u64..9).prop_map(|(start, len)| PfnRange::from_numbers(start, start + len));
+        prop::collection::vec(range, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn runs_of_the_p2m_say_of_each_frame_what_the_layout_says(
+            invalid in ranges(), identity in ranges(), start in 0u64..70, len in 0u64..70,
+        ) {
+            let pages = PfnRange::from_numbers(start, start + len);
+            let in_any = |ranges: &[PfnRange], pfn: Pfn| ranges.iter().any(|range| range.contains(pfn));
+            let mut at = pages.start;
+            for run in P2m::new(&invalid, &identity).runs(pages) {
+                prop_assert_eq!(run.pages.start, at);
+                prop_assert!(!run.pages.is_empty());
+                for pfn in (run.pages.start.get()..run.pages.end.get()).map(Pfn::new) {
+                    let expected = if in_any(&invalid, pfn) {
+                        Behind::Nothing
+                    } else if in_any(&identity, pfn) {
+                        Behind::Identity
+                    } else {
+                        Behind::Guest
+                    };
+                    prop_assert_eq!(std::mem::discriminant(&run.machine), std::mem::discriminant(&machine(pfn, expected)));
+                }
+                at = run.pages.end;
+            }
+            prop_assert_eq!(at, pages.end);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::build::Machine;
 use crate::entry::EntryFlags;
 use crate::geometry::Level;
-use crate::layout::Backend;
+use crate::layout::{self, Backend};
 use crate::permission::{Mapping, PermissionMap};
 use crate::rules::{Moment, Rules};
 
@@ -119,24 +119,26 @@ fn not_memory(rules: &mut Rules, moment: Moment, pages: PfnRange) {
 /// Memory without a leaf: allowed only where no machine frame stands behind it and a live table of level
 /// 1 has its slot.
 fn uncovered(machine: &Machine<'_>, rules: &mut Rules, moment: Moment, pages: PfnRange) {
-    let p2m = &machine.layout.p2m;
-    let mut at = pages.start;
-    while at < pages.end {
-        let invalid = p2m.invalid().iter().find(|invalid| at < invalid.end);
-        let is_invalid = machine.mmu.is_guarded() && invalid.is_some_and(|invalid| invalid.start <= at);
-        let mut end = match invalid.filter(|_| machine.mmu.is_guarded()) {
-            Some(invalid) if is_invalid => invalid.end.min(pages.end),
-            Some(invalid) => invalid.start.min(pages.end),
-            None => pages.end,
-        };
-        if is_invalid {
-            let span = machine.layout.geometry.pages_per_entry(Level::L2);
-            end = end.min(at.align_down(span).saturating_add(span));
+    if !machine.mmu.is_guarded() {
+        if !pages.is_empty() {
+            rules.cover(moment, pages, true);
         }
-        if !is_invalid || machine.mmu.walk(at).level != Level::L1 {
-            rules.cover(moment, PfnRange::new(at, end), true);
+        return;
+    }
+    for run in machine.layout.p2m.runs(pages) {
+        if run.machine != layout::Machine::Invalid {
+            rules.cover(moment, run.pages, true);
+            continue;
         }
-        at = end;
+        let span = machine.layout.geometry.pages_per_entry(Level::L2);
+        let mut at = run.pages.start;
+        while at < run.pages.end {
+            let end = run.pages.end.min(at.align_down(span).saturating_add(span));
+            if machine.mmu.walk(at).level != Level::L1 {
+                rules.cover(moment, PfnRange::new(at, end), true);
+            }
+            at = end;
+        }
     }
 }
 

@@ -7,10 +7,10 @@
 
 mod typed;
 
-use crate::addr::{Pfn, PfnRange};
+use crate::addr::{Pfn, PfnRange, index};
 use crate::entry::{Entry, EntryFlags};
 use crate::geometry::Level;
-use crate::layout::{Layout, Machine, P2m};
+use crate::layout::{Layout, Machine, P2m, P2mRun};
 use crate::table::{EntryRun, TableId, TableStore};
 use crate::walk::{Walk, walk};
 use std::cell::Cell;
@@ -37,6 +37,29 @@ fn in_function(function: &'static str) -> impl Fn(Refusal) -> Bug {
 struct FixmapSlot {
     page: Pfn,
     is_writable: bool,
+}
+
+/// Leaves about to be made.
+#[derive(Clone, Copy, Debug)]
+struct Leaves {
+    id: TableId,
+    /// The slot of the first of them.
+    slot: u64,
+    pages: PfnRange,
+    per_entry: u64,
+    /// Whether the table is one that Xen has validated.
+    is_validated: bool,
+    /// Which of the pages are mapped read-only.
+    read_only: PfnRange,
+}
+
+/// The frame an entry names for what the p2m answers, and the bits it has; none where no entry is made.
+const fn behind(machine: Machine, flags: EntryFlags) -> Option<(u64, EntryFlags)> {
+    match machine {
+        Machine::Frame(mfn) => Some((mfn.get(), flags)),
+        Machine::Identity(mfn) => Some((mfn.get(), flags.union(EntryFlags::IO))),
+        Machine::Invalid => None,
+    }
 }
 
 /// The tables and who guards them.
@@ -126,15 +149,7 @@ impl<'l> Mmu<'l> {
     /// Whether an entry for any of the pages would not be zero.
     pub(crate) fn any_entry(&self, pages: PfnRange) -> bool {
         let Some(p2m) = self.p2m.filter(|p2m| !p2m.is_plain()) else { return true };
-        let mut pfn = pages.start;
-        while pfn < pages.end {
-            let (machine, next) = p2m.run(pfn);
-            if machine != Machine::Invalid {
-                return true;
-            }
-            pfn = next;
-        }
-        false
+        p2m.runs(pages).any(|run| run.machine != Machine::Invalid)
     }
 
     /// Makes leaves for `pages` from `slot` on, those of `read_only` without the writable bit. The slots
@@ -148,47 +163,86 @@ impl<'l> Mmu<'l> {
         read_only: Option<PfnRange>,
     ) -> Result<(), Bug> {
         let flags = flags & self.supported;
-        let level = self.tables.get(id).level();
-        let per_entry = self.tables.geometry().pages_per_entry(level);
-        let mut start = pages.start;
-        while start < pages.end {
-            let mut end = pages.end;
-            let mut flags = flags;
-            let mut frame = Some(start.get());
-            if let Some(p2m) = self.p2m.filter(|p2m| !p2m.is_plain()) {
-                let (machine, next) = p2m.run(start);
-                end = end.min(next);
-                frame = match machine {
-                    Machine::Frame(mfn) => Some(mfn.get()),
-                    Machine::Identity(mfn) => {
-                        flags |= EntryFlags::IO;
-                        Some(mfn.get())
-                    }
-                    Machine::Invalid => None,
-                };
-            }
-            if let Some(guarded) = read_only.filter(|guarded| !guarded.is_empty() && frame.is_some()) {
-                if guarded.contains(start) {
-                    flags -= EntryFlags::WRITABLE;
-                    end = end.min(guarded.end);
-                } else if start < guarded.start {
-                    end = end.min(guarded.start);
-                }
-            }
-            if let Some(frame) = frame {
-                let run = EntryRun {
-                    slot: slot + start.offset_from(pages.start) / per_entry,
-                    n: end.offset_from(start).div_ceil(per_entry),
-                    first: Entry::new(frame, flags),
-                    step: per_entry * Entry::FRAME_STEP,
-                };
-                if let Some(typed) = &mut self.typed {
-                    typed.leaves_change(&self.tables, id, run).map_err(in_function("xen_set_pte"))?;
-                }
-                self.tables.write(id, run);
-            }
-            start = end;
+        let table = self.tables.get(id);
+        let is_validated = self.typed.as_ref().is_some_and(|typed| typed.is_table(table.pfn()));
+        let per_entry = self.tables.geometry().pages_per_entry(table.level());
+        let none = PfnRange::new(pages.end, pages.end);
+        let leaves = Leaves { id, slot, pages, per_entry, is_validated, read_only: read_only.unwrap_or(none) };
+        let Some(p2m) = self.p2m.filter(|p2m| !p2m.is_plain()) else {
+            return self.set_guarded(&leaves, pages, pages.start.get(), flags);
+        };
+        let mut runs = p2m.runs(pages);
+        let Some(mut run) = runs.next() else { return Ok(()) };
+        if !is_validated && per_entry == 1 && run.pages != pages {
+            self.set_each(&leaves, run, runs, flags);
+            return Ok(());
         }
+        loop {
+            if let Some((frame, flags)) = behind(run.machine, flags) {
+                self.set_guarded(&leaves, run.pages, frame, flags)?;
+            }
+            match runs.next() {
+                Some(next) => run = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes leaves of 4 KiB in a table that Xen does not look at yet, whose frames do not follow one
+    /// another: entry by entry, which costs less than a run for each where runs are short.
+    fn set_each(&mut self, leaves: &Leaves, first: P2mRun, mut rest: impl Iterator<Item = P2mRun>, flags: EntryFlags) {
+        let slots = &mut self.tables.slots_mut(leaves.id)[index(leaves.slot)..];
+        let made_for = |run: P2mRun| behind(run.machine, flags).map(|(frame, flags)| Entry::new(frame, flags).bits());
+        let (mut n_left, mut made) = (first.pages.len(), made_for(first));
+        for slot in &mut slots[..index(leaves.pages.len())] {
+            if n_left == 0 {
+                let Some(run) = rest.next() else { break };
+                (n_left, made) = (run.pages.len(), made_for(run));
+            }
+            if let Some(bits) = &mut made {
+                *slot = Entry::from_bits(*bits);
+                *bits = bits.wrapping_add(Entry::FRAME_STEP);
+            }
+            n_left -= 1;
+        }
+        let guarded = leaves.read_only.intersect(leaves.pages);
+        if !guarded.is_empty() {
+            let at = index(guarded.start.offset_from(leaves.pages.start));
+            for slot in &mut slots[at..at + index(guarded.len())] {
+                *slot = slot.without(EntryFlags::WRITABLE);
+            }
+        }
+    }
+
+    /// Makes those of the leaves that map `pages`, the first to `frame`, in up to three runs: before, in
+    /// and behind what is read-only.
+    #[inline]
+    fn set_guarded(&mut self, leaves: &Leaves, pages: PfnRange, frame: u64, flags: EntryFlags) -> Result<(), Bug> {
+        let guarded = leaves.read_only.intersect(pages);
+        if guarded.is_empty() {
+            return self.set_run(leaves, pages, frame, flags);
+        }
+        let frame_of = |page: Pfn| frame + page.offset_from(pages.start);
+        self.set_run(leaves, PfnRange::new(pages.start, guarded.start), frame, flags)?;
+        self.set_run(leaves, guarded, frame_of(guarded.start), flags - EntryFlags::WRITABLE)?;
+        self.set_run(leaves, PfnRange::new(guarded.end, pages.end), frame_of(guarded.end), flags)
+    }
+
+    #[inline]
+    fn set_run(&mut self, leaves: &Leaves, pages: PfnRange, frame: u64, flags: EntryFlags) -> Result<(), Bug> {
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let run = EntryRun {
+            slot: leaves.slot + pages.start.offset_from(leaves.pages.start) / leaves.per_entry,
+            n: pages.len().div_ceil(leaves.per_entry),
+            first: Entry::new(frame, flags),
+            step: leaves.per_entry * Entry::FRAME_STEP,
+        };
+        if let Some(typed) = self.typed.as_mut().filter(|_| leaves.is_validated) {
+            typed.leaves_change(&self.tables, leaves.id, run).map_err(in_function("xen_set_pte"))?;
+        }
+        self.tables.write(leaves.id, run);
         Ok(())
     }
 
@@ -287,7 +341,7 @@ impl<'l> Mmu<'l> {
             return false;
         };
         let Some(typed) = &mut self.typed else { return false };
-        let first = Entry::from_bits(entry.bits() & !EntryFlags::WRITABLE.bits());
+        let first = entry.without(EntryFlags::WRITABLE);
         let run = EntryRun { slot, n: 1, first, step: 0 };
         // Taking a right away is never refused.
         if typed.leaves_change(&self.tables, table, run).is_err() {

@@ -115,15 +115,30 @@ impl Table {
             self.slots = Slots::Run { first: run.first, step: run.step };
             return;
         }
-        if let Slots::Run { first, step } = self.slots {
-            let whole = EntryRun { slot: 0, n: entries, first, step };
-            self.slots = Slots::Each((0..entries).map(|at| whole.entry(at)).collect());
-        }
-        let Slots::Each(slots) = &mut self.slots else { unreachable!("made an array just above") };
         let mut bits = run.first.bits();
-        for slot in &mut slots[index(run.slot)..index(run.slot + run.n)] {
+        for slot in &mut self.slots_mut(entries)[index(run.slot)..index(run.slot + run.n)] {
             *slot = Entry::from_bits(bits);
             bits = bits.wrapping_add(run.step);
+        }
+    }
+
+    fn slots_mut(&mut self, entries: u64) -> &mut [Entry] {
+        if let Slots::Run { first, step } = self.slots {
+            let whole = EntryRun { slot: 0, n: entries, first, step };
+            self.slots = Slots::Each(match step {
+                0 => vec![first; index(entries)].into_boxed_slice(),
+                _ => (0..entries).map(|at| whole.entry(at)).collect(),
+            });
+        }
+        let Slots::Each(slots) = &mut self.slots else { unreachable!("made an array just above") };
+        slots
+    }
+
+    /// The entries one by one, if the page is stored so.
+    pub(crate) fn each(&self) -> Option<&[Entry]> {
+        match &self.slots {
+            Slots::Run { .. } => None,
+            Slots::Each(slots) => Some(slots),
         }
     }
 }
@@ -191,6 +206,12 @@ impl TableStore {
     pub(crate) fn write(&mut self, id: TableId, run: EntryRun) {
         let entries = self.geometry.entries();
         self.tables[id.0 as usize].write(run, entries);
+    }
+
+    /// The entries of a table, to be written one by one.
+    pub(crate) fn slots_mut(&mut self, id: TableId) -> &mut [Entry] {
+        let entries = self.geometry.entries();
+        self.tables[id.0 as usize].slots_mut(entries)
     }
 
     pub(crate) fn set_linked(&mut self, id: TableId, is_linked: bool) {

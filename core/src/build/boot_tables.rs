@@ -17,7 +17,7 @@ use super::{LayoutConflict, Machine};
 use crate::addr::{Pfn, PfnRange};
 use crate::entry::{Entry, EntryFlags};
 use crate::geometry::Level;
-use crate::layout::{Layout, Machine as MachineFrame, XenBoot};
+use crate::layout::{Layout, Machine as MachineFrame, P2m, XenBoot};
 use crate::mmu::Mmu;
 use crate::strategy::{Boot, BuilderFrames, MaxPfnMapped, NativeMap, P2mUse};
 use crate::table::{EntryRun, TableId, TableStore};
@@ -114,6 +114,13 @@ fn first_gib(machine: &mut Machine<'_>) -> Result<(), LayoutConflict> {
     Ok(())
 }
 
+/// Those of the pages that have a machine frame, as runs.
+fn valid(p2m: Option<&P2m>, pages: PfnRange) -> impl Iterator<Item = PfnRange> {
+    let all = p2m.is_none().then_some(pages);
+    let runs = p2m.into_iter().flat_map(move |p2m| p2m.runs(pages));
+    all.into_iter().chain(runs.filter(|run| run.machine != MachineFrame::Invalid).map(|run| run.pages))
+}
+
 /// What Xen's domain builder and `xen_setup_kernel_pagetable` left. Gives the page behind the last one
 /// that the identity extension maps.
 fn xen_tables(machine: &mut Machine<'_>, boot: &Boot, xen: XenBoot) -> Result<Pfn, LayoutConflict> {
@@ -158,12 +165,14 @@ fn xen_tables(machine: &mut Machine<'_>, boot: &Boot, xen: XenBoot) -> Result<Pf
             }
             None => break,
         };
-        for slot in 0..per_table {
-            let page = base.saturating_add(slot);
-            let is_valid = p2m.is_none_or(|p2m| p2m.run(page).0 != MachineFrame::Invalid);
-            if !builder.tables.get(table).entry(slot).is_present() && is_valid {
-                let first = Entry::new(page.get(), EntryFlags::KERNEL_EXEC - EntryFlags::GLOBAL);
-                builder.tables.write(table, EntryRun { slot, n: 1, first, step: 0 });
+        let runs = builder.tables.get(table).runs(0, per_table, Entry::FRAME_STEP);
+        let absent: Vec<EntryRun> = runs.filter(|run| !run.first.is_present()).collect();
+        for run in absent {
+            let start = base.saturating_add(run.slot);
+            for pages in valid(p2m, PfnRange::new(start, start.saturating_add(run.n))) {
+                let first = Entry::new(pages.start.get(), EntryFlags::KERNEL_EXEC - EntryFlags::GLOBAL);
+                let (slot, n) = (pages.start.offset_from(base), pages.len());
+                builder.tables.write(table, EntryRun { slot, n, first, step: Entry::FRAME_STEP });
             }
         }
         base = base.saturating_add(per_table);

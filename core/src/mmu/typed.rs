@@ -6,7 +6,7 @@
 //! headers): then its own entries are validated, and each writable one takes a writable reference on the
 //! frame it maps. A writable entry in a page that is no validated table does not count yet.
 
-use crate::addr::{Pfn, PfnRange};
+use crate::addr::{Pfn, PfnRange, index};
 use crate::entry::{Entry, EntryFlags};
 use crate::frame_map::FrameMap;
 use crate::geometry::Level;
@@ -68,6 +68,12 @@ impl Frame {
     }
 }
 
+/// Whether a leaf of a validated table takes a writable reference on its frame: not if it is read-only, and
+/// not on frames of the machine, which Xen does not count as the guest's.
+const fn takes_reference(leaf: Entry) -> bool {
+    leaf.is_writable() && leaf.bits() & EntryFlags::IO.bits() == 0
+}
+
 /// Types and reference counts of all frames.
 #[derive(Debug)]
 pub(super) struct TypedFrames {
@@ -114,6 +120,28 @@ impl TypedFrames {
         })
     }
 
+    /// Takes the writable references of a table's leaves, entry by entry.
+    fn get_each_writable(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
+        let mut rest = entries;
+        while let Some(at) = rest.iter().position(|entry| takes_reference(*entry)) {
+            rest = &rest[at..];
+            let (first, frames) = self.frames.neighbours_mut(Pfn::new(rest[0].frame()));
+            let mut n_done = 0;
+            for entry in rest {
+                if takes_reference(*entry) {
+                    let Some(frame) = frames.get_mut(index(entry.frame().wrapping_sub(first.get()))) else { break };
+                    if frame.level != 0 {
+                        return Err(frame.refusal(Pfn::new(entry.frame()), Wanted::Writable));
+                    }
+                    frame.n_writable += 1;
+                }
+                n_done += 1;
+            }
+            rest = &rest[n_done..];
+        }
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn put_writable(&mut self, pages: PfnRange) {
         if pages.len() == 1 {
@@ -127,13 +155,10 @@ impl TypedFrames {
         debug_assert!(dropped.is_ok(), "dropping references never fails");
     }
 
-    /// The pages to which a run of leaves takes writable references: none for read-only leaves and for
-    /// frames of the machine, which Xen does not count as the guest's.
+    /// The pages to which a run of leaves takes writable references.
     fn counted(run: EntryRun) -> PfnRange {
-        let flags = run.first.flags();
         let start = Pfn::new(run.first.frame());
-        let counts = run.first.is_writable() && !flags.contains(EntryFlags::IO);
-        PfnRange::new(start, if counts { start.saturating_add(run.n) } else { start })
+        PfnRange::new(start, if takes_reference(run.first) { start.saturating_add(run.n) } else { start })
     }
 
     /// The leaf runs of a table's slots, each with frames that follow one another.
@@ -245,6 +270,9 @@ impl TypedFrames {
         // The type stands while the entries are looked at, so a table that maps itself writable is refused.
         frame.level = level.get();
         if level == Level::L1 {
+            if let Some(entries) = tables.get(id).each() {
+                return self.get_each_writable(entries);
+            }
             for run in Self::leaf_runs(tables, id, 0, tables.geometry().entries()) {
                 self.get_writable(Self::counted(run))?;
             }
