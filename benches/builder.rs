@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What building tables costs, per mapped entry, on large regular machines.
+//! What building tables costs, per mapped entry, on large regular machines and on the worst one.
 //!
 //! `compiled in` is the builder with its back end and nobody listening; `dylib, all rules` is what a cell of
 //! a comparison costs: the strategy behind the plugin interface, every rule checked, all measures taken.
@@ -15,28 +15,48 @@ use pgtlab_core::plugin::PluginStrategy;
 use std::hint::black_box;
 use std::process::Command;
 
-/// A machine of one block of RAM: its name, GiB, whether under Xen, whether with 2 MiB leaves.
-const MACHINES: [(&str, u64, bool, bool); 8] = [
-    ("native-1g-4k", 1, false, false),
-    ("native-16g-4k", 16, false, false),
-    ("native-64g-4k", 64, false, false),
-    ("native-12t-2m", 12 << 10, false, true),
-    ("xen-1g", 1, true, false),
-    ("xen-16g", 16, true, false),
-    ("xen-64g", 64, true, false),
-    ("xen-512g", 512, true, false),
+/// What a machine of one block of RAM is run with.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Natively, with 4 KiB leaves only.
+    Native,
+    /// Natively, with 2 MiB leaves.
+    NativeLarge,
+    /// Under Xen, every frame the guest's own.
+    Xen,
+    /// Under Xen, every other frame past the builder's area one of the machine's: no two entries follow one
+    /// another, so every table is stored entry by entry. The worst case.
+    XenAlternating,
+}
+
+/// The machines: name, GiB, kind.
+const MACHINES: [(&str, u64, Kind); 9] = [
+    ("native-1g-4k", 1, Kind::Native),
+    ("native-16g-4k", 16, Kind::Native),
+    ("native-64g-4k", 64, Kind::Native),
+    ("native-12t-2m", 12 << 10, Kind::NativeLarge),
+    ("xen-1g", 1, Kind::Xen),
+    ("xen-16g", 16, Kind::Xen),
+    ("xen-64g", 64, Kind::Xen),
+    ("xen-512g", 512, Kind::Xen),
+    ("xen-1g-worst", 1, Kind::XenAlternating),
 ];
 
-fn layout(name: &str, gib: u64, is_xen: bool, has_large: bool) -> Layout {
+fn layout(name: &str, gib: u64, kind: Kind) -> Layout {
     let end = gib << 30;
     let mut text = format!("e820 0 1000 2\ne820 1000 a0000 1\ne820 a0000 100000 2\ne820 100000 {end:x} 1\n");
-    text += &format!("kernel 1000000 1f00000\npse {}\n", u8::from(has_large));
-    if is_xen {
+    text += &format!("kernel 1000000 1f00000\npse {}\n", u8::from(kind == Kind::NativeLarge));
+    if matches!(kind, Kind::Xen | Kind::XenAlternating) {
         let mfn_list: u64 = 0x2c3_a000;
         let pt = mfn_list + (8 * (end >> 12)).next_multiple_of(0x1000) + 0x3000;
         let mapped = (pt + 0xc_0000).next_multiple_of(0x40_0000);
         let frames = mapped / 0x20_0000 + 4;
         text += &format!("xen_mfn_list {mfn_list:x}\nxen_pt {pt:x} {frames}\nxen_mapped {mapped:x}\nxen 1\n");
+        if kind == Kind::XenAlternating {
+            for frame in (mapped..end).step_by(0x2000) {
+                text += &format!("p2m identity {frame:x} {:x}\n", frame + 0x1000);
+            }
+        }
     }
     Layout::parse(&text, name).expect("the text is a layout")
 }
@@ -52,8 +72,8 @@ fn through_dylib(layout: &Layout, plugin: &Plugin) {
 }
 
 fn machine(wanted: &str) -> Option<Layout> {
-    let (name, gib, is_xen, has_large) = MACHINES.into_iter().find(|(name, ..)| *name == wanted)?;
-    Some(layout(name, gib, is_xen, has_large))
+    let (name, gib, kind) = MACHINES.into_iter().find(|(name, ..)| *name == wanted)?;
+    Some(layout(name, gib, kind))
 }
 
 /// The most memory a boot of the machine takes, in MiB, as the kernel saw it of a process that did no more.
@@ -81,12 +101,12 @@ fn main() {
     let hook = discover::resolve(&["reserve-hook".to_owned()]).expect("the strategies were built");
     let plugin = load(&hook[0].plugin).expect("it loads");
     let mut criterion = Criterion::default().configure_from_args();
-    for (name, gib, is_xen, has_large) in MACHINES {
-        let layout = layout(name, gib, is_xen, has_large);
+    for (name, gib, kind) in MACHINES {
+        let layout = layout(name, gib, kind);
         println!("{name}: at most {} MiB", peak_mib(name).map_or_else(|| "?".to_owned(), |mib| mib.to_string()));
         let mut group = criterion.benchmark_group("builder");
         group.sample_size(10);
-        group.throughput(Throughput::Elements(gib << if has_large { 9 } else { 18 }));
+        group.throughput(Throughput::Elements(gib << if kind == Kind::NativeLarge { 9 } else { 18 }));
         group.bench_function(BenchmarkId::new("compiled in", name), |bencher| bencher.iter(|| compiled_in(&layout)));
         group.bench_function(BenchmarkId::new("dylib, all rules", name), |bencher| {
             bencher.iter(|| through_dylib(&layout, &plugin));
