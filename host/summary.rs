@@ -141,8 +141,9 @@ pub struct Line {
     pub xen: Counts,
     /// The most pages left read-only in one cell.
     pub most_left_read_only: Option<u64>,
-    /// The least room for a crash kernel in one cell, in bytes.
-    pub least_room_bytes: Option<u64>,
+    /// By how many bytes its room for a crash kernel falls at the most short of what another strategy leaves
+    /// in the same place.
+    pub most_room_lost_bytes: Option<u64>,
     /// In how many cells each rule is broken.
     pub broken: BTreeMap<String, usize>,
 }
@@ -264,6 +265,12 @@ impl Summary {
 }
 
 fn lines(records: &[CellRecord]) -> Vec<Line> {
+    let room = |record: &CellRecord| record.measures.map(|measures| measures.crashkernel_room_bytes);
+    let mut best_room: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for record in records {
+        let best = best_room.entry((&record.layout, &record.backend)).or_default();
+        *best = room(record).unwrap_or(0).max(*best);
+    }
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     for record in records {
         let line = lines.entry(&record.strategy).or_default();
@@ -272,8 +279,8 @@ fn lines(records: &[CellRecord]) -> Vec<Line> {
         counts.add(Word::of(record.verdict));
         if let Some(measures) = record.measures {
             line.most_left_read_only = line.most_left_read_only.max(Some(measures.left_read_only));
-            let room = measures.crashkernel_room_bytes;
-            line.least_room_bytes = Some(line.least_room_bytes.map_or(room, |least| least.min(room)));
+            let lost = best_room[&(&*record.layout, &*record.backend)] - measures.crashkernel_room_bytes;
+            line.most_room_lost_bytes = line.most_room_lost_bytes.max(Some(lost));
         }
         let broken: BTreeSet<&str> = record.findings.iter().map(|finding| &*finding.rule).collect();
         for rule in broken {

@@ -71,13 +71,13 @@ fn write_comparison(out: &mut String, comparison: &Comparison, shows_all: bool) 
 
 fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
     write!(out, "\n### Strategies\n\n| strategy | native: boots | dies | Xen: boots | dies | no verdict ")?;
-    writeln!(out, "| most left read-only | least room for a crash kernel |\n|---|--:|--:|--:|--:|--:|--:|--:|")?;
+    writeln!(out, "| most left read-only | most room for a crash kernel lost |\n|---|--:|--:|--:|--:|--:|--:|--:|")?;
     for line in &summary.lines {
         let cells = |counts: &Counts| {
             if counts.run() == 0 { "- | -".to_owned() } else { format!("{} | {}", counts.boots, counts.dies) }
         };
         let pages = line.most_left_read_only.map_or_else(|| "-".to_owned(), |n| format!("{} pages", thousands(n)));
-        let room = line.least_room_bytes.map_or_else(|| "-".to_owned(), mib);
+        let room = line.most_room_lost_bytes.map_or_else(|| "-".to_owned(), mib);
         let (name, failed) = (escaped(&line.strategy), line.native.failed + line.xen.failed);
         writeln!(out, "| {name} | {} | {} | {failed} | {pages} | {room} |", cells(&line.native), cells(&line.xen))?;
     }

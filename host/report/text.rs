@@ -115,12 +115,12 @@ fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
         "Xen",
         failed("no"),
         "most pages",
-        "least crash"
+        "most crash"
     )?;
     write!(out, "{:width$}{:>7}{:>6}{:>7}{:>6}", "strategy", "boots", "dies", "boots", "dies")?;
-    writeln!(out, "{}{:>11}{:>12}", failed("verdict"), "left RO", "kernel room")?;
+    writeln!(out, "{}{:>11}{:>12}", failed("verdict"), "left RO", "room lost")?;
     for line in &summary.lines {
-        let Line { native, xen, most_left_read_only, least_room_bytes, .. } = line;
+        let Line { native, xen, most_left_read_only, most_room_lost_bytes, .. } = line;
         write!(out, "{}", cut(&line.strategy, width))?;
         for counts in [native, xen] {
             let Counts { boots, dies, .. } = *counts;
@@ -134,7 +134,7 @@ fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
         let style = if 0 < n_failed { FAILED } else { PLAIN };
         write!(out, "{style}{}{style:#}", failed(&n_failed.to_string()))?;
         let pages = most_left_read_only.map_or_else(|| "-".to_owned(), thousands);
-        let room = least_room_bytes.map_or_else(|| "-".to_owned(), mib);
+        let room = most_room_lost_bytes.map_or_else(|| "-".to_owned(), mib);
         writeln!(out, "{pages:>11}{room:>12}")?;
     }
     Ok(())
