@@ -75,4 +75,29 @@ mod tests {
     fn the_hook_is_the_kernel_with_the_hook() {
         check_version("hook", reserve_hook::ReserveHook::default);
     }
+
+    #[test]
+    fn linux_2_6_38_is_the_kernel_before_the_high_placement() {
+        check_version("v2.6.38", linux_2_6_38::Linux2_6_38::default);
+    }
+
+    #[test]
+    fn linux_2_6_39_rc5_is_the_kernel_that_masks_used_pages_alone() {
+        check_version("rc5", linux_2_6_39_rc5::Linux2_6_39Rc5::default);
+    }
+
+    #[test]
+    fn linux_3_8_is_the_last_kernel_with_a_buffer() {
+        check_version("v3.8", linux_3_8::Linux3_8::default);
+    }
+
+    #[test]
+    fn linux_3_9_is_the_kernel_that_maps_from_the_top_down() {
+        check_version("v3.9", linux_3_9::Linux3_9::default);
+    }
+
+    #[test]
+    fn reserve_all_is_the_kernel_with_one_word_changed() {
+        check_version("reserve-all", reserve_all::ReserveAll::default);
+    }
 }

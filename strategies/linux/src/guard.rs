@@ -19,6 +19,12 @@ pub fn new_in_fixmap_access(table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
     if is_new { fixmap_access(table, buf) } else { Access { alias: Alias::DirectMap, is_writable: true } }
 }
 
+/// Up to 2.6.39-rc5: leaves for the pages of the buffer that are tables by now are made read-only.
+#[must_use]
+pub fn used_part(question: &LeafQuestion) -> Option<PfnRange> {
+    Some(question.buf.used())
+}
+
 /// From b9269dc7bfdf on: leaves for the whole buffer, its spare part included, are made read-only.
 #[must_use]
 pub fn whole_buffer(question: &LeafQuestion) -> Option<PfnRange> {

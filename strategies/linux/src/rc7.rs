@@ -9,6 +9,11 @@ use pgtlab_core::strategy::{
 
 /// A fix to 2.6.39-rc7: every method's default is what that kernel does.
 pub trait Fix: Default {
+    /// Default: low memory, then everything from 4 GiB on.
+    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
+        plan::low_then_high(cx)
+    }
+
     /// Default: one buffer, as high as it fits below the end of the range.
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
         space::high(cx, range)
@@ -18,6 +23,11 @@ pub trait Fix: Default {
     fn access(&mut self, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
         let _ = is_new;
         guard::fixmap_access(table, buf)
+    }
+
+    /// Default: under Xen the whole buffer `[start, top)` is mapped read-only (b9269dc7bfdf).
+    fn leaf(&mut self, question: &LeafQuestion) -> Option<PfnRange> {
+        guard::whole_buffer(question)
     }
 
     /// Default: nothing is done before an entry is written.
@@ -50,7 +60,7 @@ impl<F: Fix> Strategy for Rc7<F> {
     }
 
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        plan::low_then_high(cx)
+        self.fix.plan(cx)
     }
 
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
@@ -61,9 +71,8 @@ impl<F: Fix> Strategy for Rc7<F> {
         self.fix.access(table, is_new, buf)
     }
 
-    /// Under Xen the whole buffer `[start, top)` is mapped read-only (b9269dc7bfdf).
     fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        guard::whole_buffer(question)
+        self.fix.leaf(question)
     }
 
     fn write(&mut self, cx: &mut Context<'_>, question: &WriteQuestion) {

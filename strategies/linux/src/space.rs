@@ -28,7 +28,7 @@ pub fn pages_from_zero(facts: &Facts, end: Pfn) -> u64 {
 /// range that is about to be mapped.
 pub fn high(cx: &mut Context<'_>, range: &Range) -> TableSpace {
     let window = PfnRange::new(Pfn::default(), range.pages.end);
-    below(cx, range, window)
+    from_zero(cx, range, window)
 }
 
 /// The buffer of 2.6.38 and before: as high as it fits below what is mapped already.
@@ -36,14 +36,24 @@ pub fn low(cx: &mut Context<'_>, range: &Range) -> TableSpace {
     let facts = cx.facts();
     let start = facts.geometry.pfn_down(facts.geometry.low_tables_start);
     let window = PfnRange::new(start, facts.max_pfn_mapped);
-    below(cx, range, window)
+    from_zero(cx, range, window)
 }
 
-fn below(cx: &mut Context<'_>, range: &Range, window: PfnRange) -> TableSpace {
+fn from_zero(cx: &mut Context<'_>, range: &Range, window: PfnRange) -> TableSpace {
     let n = pages_from_zero(cx.facts(), range.pages.end);
+    place(cx, window, n, |cx, buffer| text::tables(cx, range.pages, buffer))
+}
+
+/// One buffer of `n` pages, as high as it fits in the window, and the line that tells of it.
+pub fn place(
+    cx: &mut Context<'_>,
+    window: PfnRange,
+    n: u64,
+    tell: impl FnOnce(&mut Context<'_>, PfnRange),
+) -> TableSpace {
     match cx.find_free_pages(window, n) {
         Some(buffer) => {
-            text::tables(cx, range.pages, buffer);
+            tell(cx, buffer);
             TableSpace::Buffer(buffer)
         }
         None => TableSpace::Panic(NO_SPACE.to_owned()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's log lines about early mapping, as Linux up to 3.1 prints them: ends exclusive.
+//! The kernel's log lines about early mapping, as Linux up to 3.4 prints them: ends exclusive.
 
 use pgtlab_core::addr::{Pfn, PfnRange};
 use pgtlab_core::strategy::{Context, PageSizes, PgtBuf, Range};
@@ -9,8 +9,13 @@ const MAX_ARCH_PFN: u64 = 0x4_0000_0000;
 
 /// `last_pfn = .. max_arch_pfn = ..`, a second time for low memory if there is memory above 4 GiB.
 pub fn last_pfn(cx: &mut Context<'_>) {
+    last_pfn_after(cx, "");
+}
+
+/// The same behind a prefix, which later versions have.
+pub(crate) fn last_pfn_after(cx: &mut Context<'_>, prefix: &str) {
     let facts = *cx.facts();
-    let mut line = |pfn: Pfn| cx.printk(&format!("last_pfn = {pfn:#x} max_arch_pfn = {MAX_ARCH_PFN:#x}"));
+    let mut line = |pfn: Pfn| cx.printk(&format!("{prefix}last_pfn = {pfn:#x} max_arch_pfn = {MAX_ARCH_PFN:#x}"));
     line(facts.max_pfn);
     if facts.low_end_pfn() < facts.max_pfn {
         line(facts.max_low_pfn);

@@ -13,10 +13,9 @@
 //! are reserved only when the range is done, and Least by the spare part. "What does the hook mean?"
 //! stayed open: it has one user, and its meaning is that user's need.
 
-use pgtlab_core::layout::Backend;
 use pgtlab_core::strategy::{Context, RangeDone};
+use pgtlab_linux::hook;
 use pgtlab_linux::rc7::{Fix, Rc7};
-use pgtlab_linux::{space, text};
 
 /// The hook and its one user.
 #[derive(Debug, Default)]
@@ -24,12 +23,7 @@ pub struct PagetableReserve;
 
 impl Fix for PagetableReserve {
     fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        space::reserve_used(cx, done);
-        // A range that handed out nothing does not call the hook.
-        if cx.backend() == Backend::Xen && !done.buf.used().is_empty() {
-            text::setting_rw(cx, &done.buf);
-            cx.set_rw(done.buf.spare());
-        }
+        hook::pagetable_reserve(cx, done);
     }
 }
 

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Linux 3.9 (3.9.6): the builder written anew, 8d57470d8f85 (Yinghai Lu, November 2012), page tables set
+//! up from the top down, "Suggested-by: H. Peter Anvin". The answer that history gave to the question of
+//! the thread; the hook is gone.
+//!
+//! **Mechanism.** Boot: natively nothing is mapped, a page-fault handler maps what is touched; five BRK
+//! pages are a pool for tables. Plan: the first MiB; then down from the highest free 2 MiB in blocks that
+//! grow 32 times whenever one holds more memory than all before it; then what lies above. Only memory is
+//! mapped, region by region, and a piece may use larger leaves where the block around it lies in one
+//! region. Table space: page by page; from the pool, unless the range maps the pool itself, else the
+//! highest free page that earlier blocks mapped. Page: reserved as it is taken. Access: through the direct
+//! map. Xen's code masks nothing.
+//!
+//! **If it works.** Reach, Guard, Claim and Return hold on every machine, and Xen is right by construction:
+//! a page is mapped by live tables, reserved and outside the range before it becomes a table, so the one
+//! leaf for it is found and made read-only. Nothing is set aside, so nothing is to be given back. Under Xen
+//! all seven rules hold on every golden machine but 12.
+//!
+//! **If it does not.** Progress breaks first where a block's tables outgrow all that was mapped before it:
+//! a machine whose memory is one run up to 0x3004600000, in 4K pages, panics with "alloc_low_page: can not
+//! alloc memory" (12 and 13). Cover breaks where a leaf of 1 GiB from an earlier block is split and its
+//! rest beyond the range is not mapped again (17): pieces are merged before they are raised to larger
+//! leaves, so the piece below 2 GiB is no longer eligible. Least breaks natively where the pool is not used
+//! up.
+//!
+//! **How that looked.** The lost rest is where NODE_DATA goes, and the kernel dies in it; it was reported
+//! with `mem=2G`, and 3.10 raises before it merges (7de3d66b1387). The growth was mended in 3.19
+//! (132978b94e66, Jan Beulich). Both ids are recalled, not looked up; both deaths are those of the kernel's
+//! own code.
+
+mod top_down;
+
+use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::strategy::{
+    Boot, BuilderFrames, Context, KeptLarge, MaxPfnMapped, Memtest, NativeMap, NodeData, OnEmptyGib, Page,
+    PageQuestion, PastEnd, Plan, Range, RangeDone, Strategy, TableSpace, merge_pieces, raise_pieces, split_range,
+};
+use pgtlab_linux::mem_text;
+use std::collections::VecDeque;
+use top_down::TopDown;
+
+/// See the crate's page.
+#[derive(Debug, Default)]
+pub struct Linux3_9 {
+    /// How far the descent has come; `None` before the first MiB is mapped.
+    descent: Option<TopDown>,
+    /// The memory of the block at hand that is still to be mapped.
+    ranges: VecDeque<PfnRange>,
+}
+
+impl Linux3_9 {
+    /// The next range to map: the first MiB as a whole, then the memory of each block.
+    fn next_pages(&mut self, cx: &mut Context<'_>) -> Option<PfnRange> {
+        let facts = *cx.facts();
+        if facts.ranges_done == 0 {
+            return Some(PfnRange::new(Pfn::default(), facts.isa_end_pfn()));
+        }
+        let descent = self.descent.get_or_insert_with(|| {
+            // From here on it says how far the blocks have come, not what the boot code mapped.
+            cx.set_max_pfn_mapped(Pfn::default());
+            TopDown::new(cx)
+        });
+        while self.ranges.is_empty() {
+            let block = descent.next_block(&facts)?;
+            let memory = cx.memory().iter().map(|region| facts.geometry.whole_pages(*region).intersect(block));
+            self.ranges = memory.filter(|pages| !pages.is_empty()).collect();
+            descent.found(self.ranges.iter().map(|pages| pages.len()).sum());
+        }
+        self.ranges.pop_front()
+    }
+}
+
+impl Strategy for Linux3_9 {
+    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
+        mem_text::last_pfn(cx);
+        Boot {
+            native_map: NativeMap::OnDemand,
+            identity_tables: 0,
+            builder_frames: BuilderFrames::GivenBack,
+            max_pfn_mapped: MaxPfnMapped::Nothing,
+            pool_pages: cx.facts().geometry.pool_pages,
+            node_data: NodeData::Once,
+            has_range_array: false,
+            memtest: Memtest::Once,
+            ..Boot::new(cx.facts())
+        }
+    }
+
+    fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
+        let facts = *cx.facts();
+        if facts.ranges_done == 0 && facts.switches.gbpages {
+            cx.printk("Using GB pages for direct mapping");
+        }
+        let Some(pages) = self.next_pages(cx) else { return Plan::Done };
+        // Merged first, raised afterwards: what 3.10 turned round.
+        let pieces = raise_pieces(&facts, cx.memory(), merge_pieces(split_range(&facts, pages)));
+        let range = Range {
+            past_end: PastEnd::ClearHoles,
+            on_empty_gib: OnEmptyGib::Map,
+            kept_large: KeptLarge::MovesLast,
+            ..Range::new(pages, pieces)
+        };
+        mem_text::range(cx, &range);
+        Plan::Map(range)
+    }
+
+    /// The pool, except for the range that maps the pool's own pages; else memory that earlier blocks mapped.
+    fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
+        let facts = cx.facts();
+        let mapped_from = self.descent.as_ref().map_or_else(Pfn::default, TopDown::mapped_from);
+        TableSpace::PageByPage {
+            uses_pool: !range.pages.overlaps(facts.pool.rest()),
+            window: PfnRange::new(mapped_from, facts.max_pfn_mapped),
+        }
+    }
+
+    fn page(&mut self, cx: &mut Context<'_>, question: &PageQuestion) -> Page {
+        let page = question.default_page(cx);
+        match page {
+            Page::Take(first) => mem_text::pool_pages(cx, PfnRange::new(first, first.saturating_add(1))),
+            Page::Panic(_) if question.window.is_empty() => {
+                return Page::Panic("alloc_low_page: ran out of memory".to_owned());
+            }
+            Page::TakeAndReserve(_) | Page::Panic(_) => {}
+        }
+        page
+    }
+
+    fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
+        let mapped = cx.facts().max_pfn_mapped.max(done.last_mapped);
+        cx.set_max_pfn_mapped(mapped);
+    }
+}
+
+pgtlab_core::export_strategy!(
+    Linux3_9,
+    summary = "Linux 3.9: memory from the top down in growing steps, tables page by page",
+    aliases = ["v3.9"]
+);
