@@ -3,6 +3,7 @@
 
 use crate::explain;
 use crate::protocol::Want;
+use crate::state::State;
 use pgtlab_core::build::{Built, Watch};
 use pgtlab_core::layout::Layout;
 use pgtlab_core::{ptdump, trace};
@@ -12,7 +13,7 @@ use pgtlab_core::{ptdump, trace};
 pub const fn watch(want: Want) -> Watch {
     match want {
         Want::Record | Want::Trace | Want::Dump | Want::DumpPhysical | Want::Map => Watch::RULES,
-        Want::Events | Want::Explain => Watch::ALL,
+        Want::Events | Want::Explain | Want::State => Watch::ALL,
     }
 }
 
@@ -28,7 +29,14 @@ pub fn text(want: Want, strategy: &str, layout: &Layout, built: &Built) -> Strin
         Want::Map => built.map.as_ref().map_or_else(String::new, |map| lines(trace::map_lines(layout, map))),
         Want::Events => lines(built.events.iter().map(ToString::to_string).collect()),
         Want::Explain => explain::story(layout, built),
+        Want::State => state(layout, built),
     }
+}
+
+fn state(layout: &Layout, built: &Built) -> String {
+    let state = State::of(layout, built).map(|state| serde_json::to_string(&state));
+    // Text and numbers always make JSON.
+    state.and_then(Result::ok).unwrap_or_default()
 }
 
 fn dump(layout: &Layout, built: &Built, physical: bool) -> String {

@@ -75,6 +75,22 @@ pub enum BaselineError {
     },
 }
 
+/// A baseline has a line a cell: more than this is something else.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The bytes of a file that has an end: a pipe or a device may have none.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !metadata.is_file() || MAX_BYTES < metadata.len() {
+        let why = format!("it is no regular file of at most {MAX_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    fs::read(path)
+}
+
 impl Baseline {
     /// Reads a file of JSON lines.
     ///
@@ -82,7 +98,7 @@ impl Baseline {
     /// If the file cannot be read or a line of it is no record; see [`BaselineError`].
     pub fn read(path: &Path) -> Result<Self, BaselineError> {
         let place = path.display().to_string();
-        let text = fs::read(path).map_err(|source| BaselineError::Unreadable { place: place.clone(), source })?;
+        let text = read_whole(path).map_err(|source| BaselineError::Unreadable { place: place.clone(), source })?;
         Self::parse(&String::from_utf8_lossy(&text), place)
     }
 

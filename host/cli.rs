@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
+use crate::whatif::WhatIf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use pgtlab_core::bootlog::Stage;
 use pgtlab_core::layout::Backend;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,8 +12,20 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit status:
   0  reported, whatever the report says
-  1  compare: the cells differ from the baseline
+  1  compare: the cells differ from the baseline; prove: a counterexample was found
   2  bad input, or pgtlab itself failed";
+
+const PROVE_EXIT_CODES: &str = "\
+Exit status:
+  0  nothing fails
+  1  a counterexample was found
+  2  bad input, or pgtlab itself failed";
+
+const INSPECT_EXIT_CODES: &str = "\
+Exit status:
+  0  the plugin can be loaded by this pgtlab
+  1  it cannot; the last line says why
+  2  no such file or strategy, or pgtlab itself failed";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +33,8 @@ Examples:
   pgtlab compare --strategy 'rev*' --layout dmesg.txt
   pgtlab explain unfixed 05-xen-ec2-7680m          why that boot died
   pgtlab dump reserve-hook dmesg.txt --backend xen
+  pgtlab diff unfixed hook --layout 05-xen-ec2-7680m
+  pgtlab compare --layout dmesg.txt --mem 2G --nodes 2
   dmesg | pgtlab import - > machine.layout";
 
 /// Which fix of early page-table building boots on which machine, natively and under Xen, and what it
@@ -89,21 +105,46 @@ pub enum Command {
     /// Say how one boot ended and why
     #[command(after_help = EXIT_CODES)]
     Explain(Cell),
+    /// Show what changed between two direct maps
+    ///
+    /// A and B are cells, written STRATEGY/LAYOUT or STRATEGY/LAYOUT@BACKEND, or files: page_tables dumps
+    /// of `pgtlab dump` or of a kernel (/sys/kernel/debug/page_tables/kernel). A file that exists is a dump.
+    /// With --layout, A and B are two strategies; with --strategy, two layouts.
+    #[command(after_help = EXIT_CODES)]
+    Diff(Diff),
+    /// Show what a plugin's file says of it, without running any of it
+    ///
+    /// Name, version, interface, compiler, target, profile, stages and options come from a section of the file;
+    /// nothing of the file is loaded or executed, so it may be any file.
+    #[command(after_help = INSPECT_EXIT_CODES)]
+    Inspect {
+        /// A plugin's file, or the name of a strategy
+        #[arg(value_name = "PLUGIN")]
+        plugin: String,
+    },
     /// List the strategies and the machines
     #[command(after_help = EXIT_CODES)]
     List,
     /// Turn a boot log into a layout file
     ///
-    /// The layout goes to standard output, what was understood of the log to standard error.
+    /// The layout goes to standard output, what was understood of the log to standard error: which lines
+    /// were taken, what was assumed since no line says it, and which lines look like memory and were not
+    /// understood.
     #[command(after_help = EXIT_CODES)]
-    Import {
-        /// The machine as Xen's guest: as dom0, or as domU if the log is one's
-        #[arg(long)]
-        xen: bool,
-        /// A boot log, the name of a machine, or - for standard input
-        #[arg(value_name = "LOG")]
-        log: String,
-    },
+    Import(Import),
+    /// Draw physical memory: RAM, holes, kernel, initrd, page tables and what was left read-only
+    ///
+    /// A range's length grows with the logarithm of its size, so that a page can be seen beside terabytes.
+    #[command(after_help = EXIT_CODES)]
+    Map(Map),
+    /// Look for a machine on which a strategy fails
+    ///
+    /// Runs the strategy on every machine of a small family, with tables of four entries so that a few frames
+    /// bring every level into play, or on full-size machines drawn at random. The machines are counted, and so
+    /// is what fails on them; the smallest on which something fails is shown. Machines of the family are
+    /// layouts of the name tiny-FRAMES/NUMBER.
+    #[command(after_help = PROVE_EXIT_CODES)]
+    Prove(Prove),
     /// Make a new strategy's crate in the workspace: it builds, is compared and passes its test at once
     #[command(after_help = EXIT_CODES)]
     New {
@@ -147,6 +188,35 @@ pub struct Compare {
     /// Write the report to a file
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Changes to the machines.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+}
+
+/// A search for a counterexample.
+#[derive(Clone, Debug, Args)]
+pub struct Prove {
+    /// The strategy: name, alias, or a plugin's path
+    #[arg(value_name = "S")]
+    pub strategy: String,
+    /// Frames that each machine of the family has of its own; one more makes the family three times as large
+    #[arg(long, value_name = "N", default_value_t = 7, conflicts_with = "random")]
+    pub frames: u32,
+    /// Draw full-size machines at random instead
+    #[arg(long)]
+    pub random: bool,
+    /// What they are drawn from, to find one again [default: another each time]
+    #[arg(long, value_name = "SEED", requires = "random")]
+    pub seed: Option<u64>,
+    /// How many are drawn
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "random")]
+    pub cases: u64,
+    /// Draw for so long instead
+    #[arg(long = "for", value_name = "SECONDS", requires = "random", conflicts_with = "cases", value_parser = seconds)]
+    pub duration: Option<f64>,
+    /// Write the smallest machine on which it fails into this layout file
+    #[arg(long, short, value_name = "FILE")]
+    pub write: Option<PathBuf>,
 }
 
 /// One strategy on one machine.
@@ -161,6 +231,100 @@ pub struct Cell {
     /// The back end [default: native where the machine has it]
     #[arg(long, short, value_name = "B")]
     pub backend: Option<BackendArg>,
+    /// Changes to the machine.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+}
+
+/// A boot log to turn into a layout.
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// The machine as Xen's guest: as dom0, or as domU if the log is one's
+    #[arg(long)]
+    pub xen: bool,
+    /// Take all that the log says: kernel, nodes, reservations, switches, Xen's boot objects
+    #[arg(long, conflicts_with = "plain")]
+    pub full: bool,
+    /// Take the map, the ramdisk and the page sizes, and the rest by fixed rules: what happens anyway
+    #[arg(long)]
+    pub plain: bool,
+    /// With --full, the map as it was at this stage
+    #[arg(long, value_name = "STAGE", default_value = "last", requires = "full")]
+    pub stage: StageArg,
+    /// The machine this runs on, from /proc and /sys
+    #[arg(long, conflicts_with = "log")]
+    pub live: bool,
+    /// A boot log, /proc/iomem, /sys/firmware/memmap, the JSON of `lsmem -J`, the name of a machine, or - for
+    /// standard input
+    #[arg(value_name = "LOG", required_unless_present = "live")]
+    pub log: Option<String>,
+    /// Changes to the machine.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+}
+
+/// A stage of the memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageArg {
+    /// As the firmware gave it.
+    Firmware,
+    /// After mem= and memmap=.
+    User,
+    /// After all that the kernel changed.
+    Last,
+}
+
+impl From<StageArg> for Stage {
+    fn from(typed: StageArg) -> Self {
+        match typed {
+            StageArg::Firmware => Self::Firmware,
+            StageArg::User => Self::User,
+            StageArg::Last => Self::Last,
+        }
+    }
+}
+
+/// A picture.
+#[derive(Clone, Debug, Args)]
+pub struct Map {
+    /// The machine: name, or the path of a layout file or boot log
+    #[arg(value_name = "L")]
+    pub layout: String,
+    /// Draw what this strategy left
+    #[arg(long, short, value_name = "S")]
+    pub strategy: Option<String>,
+    /// The back end [default: native where the machine has it]
+    #[arg(long, short, value_name = "B")]
+    pub backend: Option<BackendArg>,
+    /// Draw an SVG image into this file instead
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Changes to the machine.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+}
+
+/// Two direct maps.
+#[derive(Clone, Debug, Args)]
+pub struct Diff {
+    /// The one side: a cell, a file, or with one of the options below a strategy or layout
+    #[arg(value_name = "A")]
+    pub a: String,
+    /// The other side
+    #[arg(value_name = "B")]
+    pub b: String,
+    /// A and B are layouts, and this is the strategy of both
+    #[arg(long, short, value_name = "S", conflicts_with = "layout")]
+    pub strategy: Option<String>,
+    /// A and B are strategies, and this is the layout of both
+    #[arg(long, short, value_name = "L")]
+    pub layout: Option<String>,
+    /// The back end of cells that do not name one [default: native where the machine has it]
+    #[arg(long, short, value_name = "B")]
+    pub backend: Option<BackendArg>,
+    /// Changes to the machines of both sides.
+    #[command(flatten)]
+    pub what_if: WhatIf,
 }
 
 /// A back end as it is typed.

@@ -4,12 +4,17 @@
 
 mod cell;
 mod compare;
+mod diff;
 mod import;
+mod inspect;
 mod list;
+mod map;
 mod new;
 mod output;
 mod progress;
+mod prove;
 mod shell;
+mod what_if;
 
 use crate::baseline::BaselineError;
 use crate::cli::{Cli, Color, Command, Global};
@@ -23,7 +28,7 @@ use crate::worker;
 use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use pgtlab_core::bootlog::Note;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,6 +70,12 @@ pub enum CommandError {
         /// Their names.
         names: Vec<String>,
     },
+    /// A family that would be too large.
+    #[error("a machine of the family has at most {most} frames of its own")]
+    Frames {
+        /// The most.
+        most: u32,
+    },
     /// The cell that was asked for cannot exist.
     #[error("{layout} has no cell on the {backend} back end: {why}")]
     NoCell {
@@ -94,6 +105,23 @@ pub enum CommandError {
         verdict: &'static str,
         /// What is known of it.
         text: String,
+    },
+    /// What was typed is neither a cell nor a file.
+    #[error(
+        "`{typed}` is neither a file nor a cell; expected the file of a page_tables dump, or STRATEGY/LAYOUT or \
+         STRATEGY/LAYOUT@BACKEND"
+    )]
+    NoSide {
+        /// What was typed.
+        typed: String,
+    },
+    /// A file holds no dump.
+    #[error("{place}: {why}")]
+    Dump {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// We failed while running a cell.
     #[error("failed to run {cell}: {text}")]
@@ -152,8 +180,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come here too; a reader that went away is no failure.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILED));
+            return match error.print() {
+                Err(lost) if lost.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+                _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILED)),
+            };
         }
     };
     match cli.global.color {
@@ -177,8 +207,12 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Trace(cell) => cell::trace(global, cell)?,
         Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
         Command::Explain(cell) => cell::explain(global, cell)?,
+        Command::Diff(asked) => diff::diff(global, asked)?,
+        Command::Inspect { plugin } => inspect::inspect(plugin)?,
         Command::List => list::list()?,
-        Command::Import { xen, log } => import::import(global, *xen, log)?,
+        Command::Import(asked) => import::import(global, asked)?,
+        Command::Map(asked) => map::map(global, asked)?,
+        Command::Prove(asked) => prove::prove(global, asked)?,
         Command::New { name } => new::new(name)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
@@ -223,5 +257,6 @@ fn print_error(error: &CommandError) {
     if handler.render_report(&mut text, error).is_err() {
         text = format!("error: {error}");
     }
-    anstream::eprintln!("{}", text.trim());
+    // Where standard error cannot be written to there is nobody to tell; the exit status still says it.
+    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim());
 }

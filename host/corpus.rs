@@ -5,6 +5,7 @@
 mod files;
 
 use crate::input::{InputError, Machine, stem_of};
+use crate::prove::family::Member;
 use globset::{GlobBuilder, GlobMatcher};
 use miette::Diagnostic;
 use std::collections::BTreeMap;
@@ -113,18 +114,24 @@ impl Diagnostic for CorpusError {
 /// If a word names nothing, a file holds no machine, or two machines have one name.
 pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
     let mut embedded: Vec<&'static Embedded> = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     let mut files: Vec<PathBuf> = Vec::new();
     if typed.is_empty() {
         embedded.extend(EMBEDDED);
     }
     for word in typed {
-        find(word, &mut embedded, &mut files)?;
+        find(word, &mut embedded, &mut members, &mut files)?;
     }
     let mut sources = Vec::new();
     embedded.sort_by_key(|machine| machine.name);
     embedded.dedup_by_key(|machine| machine.name);
     for machine in embedded {
         sources.push(machine.read()?);
+    }
+    for member in members {
+        let name = member.name();
+        let machine = Machine::from_bytes(member.layout().render().as_bytes(), &name, &name)?;
+        sources.push(Source { place: name.clone(), stem: name.clone(), typed: name, machine });
     }
     let mut seen = std::collections::BTreeSet::new();
     for path in files {
@@ -161,10 +168,19 @@ impl Embedded {
 }
 
 /// Names come first, then files; a pattern is one of names unless it has a slash.
-fn find(word: &str, embedded: &mut Vec<&'static Embedded>, files: &mut Vec<PathBuf>) -> Result<(), CorpusError> {
+fn find(
+    word: &str,
+    embedded: &mut Vec<&'static Embedded>,
+    members: &mut Vec<Member>,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), CorpusError> {
     let before = (embedded.len(), files.len());
     embedded.extend(EMBEDDED.iter().filter(|machine| machine.is_called(|name| name == word)));
     if before.0 < embedded.len() {
+        return Ok(());
+    }
+    if let Some(member) = Member::named(word) {
+        members.push(member);
         return Ok(());
     }
     let path = Path::new(word);

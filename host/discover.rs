@@ -136,7 +136,7 @@ fn folders(of_program: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// A pattern that means nothing, a file that is no plugin, two strategies of one name.
 pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
-    let is_path = |pattern: &&String| pattern.contains('/') || pattern.ends_with(".so");
+    let is_path = |pattern: &&String| is_path(pattern);
     let needs_tree = patterns.is_empty() || !patterns.iter().all(|pattern| is_path(&pattern));
     let mut known = Vec::new();
     if needs_tree {
@@ -169,6 +169,34 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
         }
     }
     Ok(meant)
+}
+
+/// Whether a plugin's path was typed, and no name.
+fn is_path(typed: &str) -> bool {
+    typed.contains('/') || typed.ends_with(".so")
+}
+
+/// The file that is meant by a path or by a strategy's name. Whether it is a plugin is not looked at.
+///
+/// # Errors
+/// No strategy, or more than one, has this name.
+pub fn plugin_file(typed: &str) -> Result<PathBuf, DiscoverError> {
+    if is_path(typed) || Path::new(typed).is_file() {
+        return Ok(PathBuf::from(typed));
+    }
+    let known = resolve(&[])?;
+    match known.iter().find(|strategy| names(strategy).any(|name| name == typed)) {
+        Some(strategy) => Ok(strategy.plugin.clone()),
+        None => Err(unknown(&known, typed)),
+    }
+}
+
+fn unknown(known: &[Strategy], typed: &str) -> DiscoverError {
+    DiscoverError::Unknown {
+        name: typed.to_owned(),
+        suggestion: nearest(known.iter().flat_map(names), typed),
+        known: known.iter().map(|strategy| strategy.name.as_str()).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn describe(plugin: PathBuf) -> Result<Strategy, LoadError> {
@@ -213,11 +241,7 @@ fn named<'k>(known: &'k [Strategy], pattern: &str) -> Result<Vec<&'k Strategy>, 
         return Ok(vec![strategy]);
     }
     if !pattern.contains(['*', '?', '[', '{']) {
-        return Err(DiscoverError::Unknown {
-            name: pattern.to_owned(),
-            suggestion: nearest(known.iter().flat_map(names), pattern),
-            known: all(),
-        });
+        return Err(unknown(known, pattern));
     }
     let glob = GlobBuilder::new(pattern).build().map_err(DiscoverError::BadPattern)?.compile_matcher();
     let matching: Vec<_> = known.iter().filter(|strategy| names(strategy).any(|name| glob.is_match(name))).collect();
@@ -257,16 +281,8 @@ mod tests {
     fn strategy(name: &str, aliases: &[&str], plugin: &str) -> Strategy {
         let description = Description {
             name: name.to_owned(),
-            version: String::new(),
-            summary: String::new(),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
-            interface: String::new(),
-            semantics: String::new(),
-            rustc: String::new(),
-            target: String::new(),
-            profile: String::new(),
-            panic: String::new(),
-            size_bytes: 0,
+            ..Description::default()
         };
         Strategy { name: name.to_owned(), plugin: PathBuf::from(plugin), description }
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading one machine from a file: a layout file or a boot log, told apart by what is in it.
 
+use crate::live::{self, LiveError};
 use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
-use pgtlab_core::bootlog::{BootLog, BootLogError, LogKind, derive_xen};
+use pgtlab_core::bootlog::{BootLog, BootLogError, IomemError, LogKind, Stage, derive_xen, looks_like_iomem};
 use pgtlab_core::layout::{Backend, Layout, LayoutError, MAX_LAYOUT_BYTES, looks_like_layout};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A boot log above this size (in bytes) is not read. It leaves room for a whole system log.
@@ -16,6 +18,21 @@ const SNIFFED_BYTES: usize = 64 << 10;
 
 /// Lines longer than this (in bytes) are not shown with an error.
 const MAX_SHOWN_LINE: usize = 160;
+
+/// How much of a boot log a layout is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derivation {
+    /// The first map, the ramdisk and the page sizes; the rest by fixed rules.
+    Plain,
+    /// All that the log says.
+    Full,
+}
+
+impl Derivation {
+    /// What commands do with a boot log unless they are told. `Full` makes other machines of most logs, so
+    /// every snapshot of a log changes with this line.
+    pub const DEFAULT: Self = Self::Plain;
+}
 
 /// A machine as it was read.
 #[derive(Clone, Debug)]
@@ -84,6 +101,22 @@ pub enum InputError {
         fault: Box<LayoutError>,
         /// The line, if it is fit to be shown.
         shown: Option<Box<Shown>>,
+    },
+    /// A description of a running machine is none.
+    #[error("{place}: {fault}")]
+    Live {
+        /// The file, folder or machine.
+        place: String,
+        /// What is wrong.
+        fault: LiveError,
+    },
+    /// `/proc/iomem` shows nothing.
+    #[error("{place}: {fault}")]
+    Iomem {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        fault: IomemError,
     },
     /// No machine can be made of a boot log.
     #[error("{place}: {fault}{}", hint(fault))]
@@ -168,7 +201,12 @@ impl InputError {
     fn shown(&self) -> Option<&Shown> {
         match self {
             Self::Layout { shown, .. } | Self::Log { shown, .. } => shown.as_deref(),
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Empty { .. } | Self::NotText { .. } => None,
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Empty { .. }
+            | Self::NotText { .. }
+            | Self::Live { .. }
+            | Self::Iomem { .. } => None,
         }
     }
 }
@@ -181,9 +219,21 @@ impl Machine {
     pub fn read(path: &Path) -> Result<Self, InputError> {
         let place = path.display().to_string();
         let unreadable = |source| InputError::Unreadable { place: place.clone(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
+        if live::is_memmap(path) {
+            let text = live::read_memmap(path).map_err(|fault| InputError::Live { place: place.clone(), fault })?;
+            return Self::from_bytes(text.as_bytes(), &place, &stem_of(path));
+        }
+        // Without waiting for a writer: a FIFO that nobody writes to would hold us for ever.
+        let mut options = File::options();
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let file = options.open(path).map_err(unreadable)?;
+        let kind = file.metadata().map_err(unreadable)?.file_type();
+        if kind.is_dir() {
             return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        if kind.is_fifo() {
+            let why = "it is a pipe; expected a file (`pgtlab import -` reads standard input)";
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, why)));
         }
         Self::from_reader(file, &place, &stem_of(path))
     }
@@ -233,7 +283,7 @@ impl Machine {
                 }
             };
         }
-        let log = BootLog::parse(&text);
+        let log = read_log(&text, place)?;
         let checked = if log.kind().has_native_cell() { log.native(stem) } else { log.xen(stem) };
         match checked {
             Err(fault) if !fault.is_skipped_cell() => {
@@ -287,13 +337,34 @@ impl Machine {
                 }
             },
             (Self::Layout(layout), Backend::Xen) => derive_xen(layout),
-            (Self::Log { log, name }, Backend::Native) => log.native(name),
-            (Self::Log { log, name }, Backend::Xen) => log.xen(name),
+            (Self::Log { log, name }, _) => match (Derivation::DEFAULT, backend) {
+                (Derivation::Plain, Backend::Native) => log.native(name),
+                (Derivation::Plain, Backend::Xen) => log.xen(name),
+                (Derivation::Full, _) => log.import(name, backend, Stage::Last).map(|imported| imported.layout),
+            },
         };
-        made.map_err(|fault| match fault {
-            BootLogError::NotNative { .. } => NoCell::OtherBackend(fault.to_string()),
-            _ => NoCell::Skipped(fault.to_string()),
-        })
+        made.map_err(no_cell)
+    }
+}
+
+/// Reads a boot log, or one of the other forms in which a kernel tells its map.
+fn read_log(text: &str, place: &str) -> Result<BootLog, InputError> {
+    if looks_like_iomem(text) {
+        return BootLog::from_iomem(text).map_err(|fault| InputError::Iomem { place: place.to_owned(), fault });
+    }
+    if text.trim_start().starts_with('{') {
+        let text = live::read_lsmem(text).map_err(|fault| InputError::Live { place: place.to_owned(), fault })?;
+        return Ok(BootLog::parse(&text));
+    }
+    Ok(BootLog::parse(text))
+}
+
+/// What it means that a layout cannot be made.
+#[must_use]
+pub fn no_cell(fault: BootLogError) -> NoCell {
+    match fault {
+        BootLogError::NotNative { .. } => NoCell::OtherBackend(fault.to_string()),
+        _ => NoCell::Skipped(fault.to_string()),
     }
 }
 

@@ -4,45 +4,23 @@
 //! A file is looked at first, always: `dlopen` of a truncated library dies of `SIGBUS`, and a library's
 //! constructors run before anything else could refuse it. Loading happens in a worker process only
 //! ([`crate::worker`]).
+#![expect(unsafe_code, reason = "abi_stable compares types as for a newer plugin only, so it is done here")]
 
+mod description;
 mod differences;
+mod options;
+
+pub use description::{Description, Next, OptionDescription, check_interface};
+pub use options::defaults;
 
 use object::read::ReadCache;
 use object::{Architecture, Object, ObjectKind, ObjectSection, ObjectSegment, ObjectSymbol};
 use pgtlab_core::plugin::abi_stable::library::{LibraryError, RootModuleError, lib_header_from_path};
-use pgtlab_core::plugin::{self, DESCRIPTION_SECTION, HEADER_SYMBOL, StrategyModuleRef};
-use serde::{Deserialize, Serialize};
+use pgtlab_core::plugin::{DESCRIPTION_SECTION, HEADER_SYMBOL, INTERFACE, StrategyModuleRef};
+use pgtlab_core::strategy::Options;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-
-/// What a plugin says of itself, and its size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
-    /// The strategy's name.
-    pub name: String,
-    /// Its crate's version.
-    pub version: String,
-    /// What it does, in a line.
-    pub summary: String,
-    /// Other names it answers to.
-    pub aliases: Vec<String>,
-    /// The version of pgtlab-core it was built against.
-    pub interface: String,
-    /// The digest of what the interface meant then ([`plugin::SEMANTICS`]), as 16 hexadecimal digits.
-    pub semantics: String,
-    /// The compiler.
-    pub rustc: String,
-    /// The target.
-    pub target: String,
-    /// `debug` or `release`.
-    pub profile: String,
-    /// `unwind` or `abort`: what a panic in it does.
-    pub panic: String,
-    /// The file's size.
-    #[serde(default)]
-    pub size_bytes: u64,
-}
 
 /// A file that cannot be used as a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -99,16 +77,22 @@ pub enum LoadErrorKind {
     #[error("has a description (section {DESCRIPTION_SECTION}) that makes no sense: {0}")]
     BadDescription(serde_json::Error),
     /// It was built against an interface with other types or other meanings.
-    #[error(
-        "was built against pgtlab-core {found}, this is {}: {difference}\nrebuild the strategy against pgtlab-core {}",
-        plugin::VERSION,
-        plugin::VERSION
-    )]
+    #[error("was built against {found}, this host has {INTERFACE}: {difference}\n{next}")]
     OtherInterface {
         /// The version it was built against.
         found: String,
         /// The first difference.
         difference: String,
+        /// What to do about it.
+        next: Next,
+    },
+    /// It declares an option with a kind or a default that cannot be.
+    #[error("declares an option that makes no sense: {key}: {text}")]
+    BadOption {
+        /// The option.
+        key: String,
+        /// What is wrong with it.
+        text: String,
     },
     /// The dynamic loader refused it.
     #[error("cannot be loaded: {0}")]
@@ -125,6 +109,8 @@ pub struct Plugin {
     pub description: Description,
     /// What it exports.
     pub module: StrategyModuleRef,
+    /// The values of its options.
+    pub options: Options,
 }
 
 /// Looks at a plugin file without running any of it.
@@ -136,20 +122,6 @@ pub fn inspect(path: &Path) -> Result<Description, LoadError> {
     inspect_kind(path).map_err(|kind| LoadError { path: path.to_owned(), kind })
 }
 
-/// Whether a plugin was built against this interface, as far as its description tells.
-///
-/// # Errors
-/// [`LoadErrorKind::OtherInterface`].
-pub fn check_interface(path: &Path, description: &Description) -> Result<(), LoadError> {
-    let expected = format!("{:016x}", plugin::SEMANTICS);
-    if description.semantics == expected {
-        return Ok(());
-    }
-    let difference = format!("its numbers mean other things ({}, here {expected})", description.semantics);
-    let kind = LoadErrorKind::OtherInterface { found: description.interface.clone(), difference };
-    Err(LoadError { path: path.to_owned(), kind })
-}
-
 /// Opens a plugin in this process, after a look at the file.
 ///
 /// # Errors
@@ -158,10 +130,10 @@ pub fn check_interface(path: &Path, description: &Description) -> Result<(), Loa
 pub fn load(path: &Path) -> Result<Plugin, LoadError> {
     let description = inspect(path)?;
     check_interface(path, &description)?;
-    match open(path) {
-        Ok(module) => Ok(Plugin { description, module }),
-        Err(kind) => Err(LoadError { path: path.to_owned(), kind }),
-    }
+    let refused = |kind| LoadError { path: path.to_owned(), kind };
+    let options = defaults(&description).map_err(refused)?;
+    let module = open(path).map_err(refused)?;
+    Ok(Plugin { description, module, options })
 }
 
 fn open(path: &Path) -> Result<StrategyModuleRef, LoadErrorKind> {
@@ -169,13 +141,20 @@ fn open(path: &Path) -> Result<StrategyModuleRef, LoadErrorKind> {
     let path = path.canonicalize().map_err(LoadErrorKind::Unreadable)?;
     // Not `RootModule::load_from_file`: that one caches per type, so the second plugin would be the first.
     let header = lib_header_from_path(&path).map_err(|error| refused(&error))?;
-    header.init_root_module::<StrategyModuleRef>().map_err(|error| match &error {
-        LibraryError::AbiInstability(_) | LibraryError::IncompatibleVersionNumber { .. } => {
-            LoadErrorKind::OtherInterface {
-                found: header.version_strings().version.as_str().to_owned(),
-                difference: differences::first(header),
-            }
-        }
+    let other = || LoadErrorKind::OtherInterface {
+        found: format!("pgtlab-core {}", header.version_strings().version.as_str()),
+        difference: differences::first(header),
+        next: Next::Rebuild,
+    };
+    if !differences::has_all(header) {
+        return Err(other());
+    }
+    // SAFETY: the types were compared a line above: all that the plugin was built with is here, at the same
+    // places. What this host has beyond it stands at the ends of prefix types, whose values say how far they
+    // go, and is looked up there.
+    let module = unsafe { header.init_root_module_with_unchecked_layout::<StrategyModuleRef>() };
+    module.map_err(|error| match &error {
+        LibraryError::IncompatibleVersionNumber { .. } => other(),
         LibraryError::RootModule { err: RootModuleError::Unwound, .. } => {
             LoadErrorKind::Refused("its root module panicked".to_owned())
         }

@@ -9,7 +9,8 @@ use crate::discover::{self, DiscoverError, Strategy};
 use crate::input::NoCell;
 use crate::protocol::{Reply, Request, Want};
 use crate::record::{CellRecord, Verdict};
-use pgtlab_core::layout::Backend;
+use crate::whatif::WhatIf;
+use pgtlab_core::layout::{Backend, Layout};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::path::{Path, PathBuf};
 
@@ -43,9 +44,10 @@ pub struct Place {
     ram_bytes: u64,
 }
 
-/// The places that the machines make: on their own back ends, or on the one that was asked for.
+/// The places that the machines make: on their own back ends, or on the one that was asked for, changed as
+/// the options say.
 #[must_use]
-pub fn places(sources: &[Source], asked: Option<Backend>) -> Vec<Place> {
+pub fn places(sources: &[Source], asked: Option<Backend>, what_if: &WhatIf) -> Vec<Place> {
     let mut places = Vec::new();
     for source in sources {
         let machine = &source.machine;
@@ -60,7 +62,8 @@ pub fn places(sources: &[Source], asked: Option<Backend>) -> Vec<Place> {
                 is_first: own.first() == Some(&backend),
                 ram_bytes,
             };
-            match machine.on(backend) {
+            let changed = |layout: Layout| what_if.apply(&layout).map_err(NoCell::Skipped);
+            match machine.on(backend).and_then(changed) {
                 Ok(layout) => places.push(place(Ok(layout.render()), layout.e820.ram_bytes())),
                 Err(NoCell::Skipped(why)) => places.push(place(Err(why), 0)),
                 Err(NoCell::OtherBackend(_)) => {}
@@ -86,7 +89,7 @@ pub fn run(
         places.iter().flat_map(|place| contestants.iter().map(move |contestant| (contestant, place))).collect();
     // The large ones first, so that no core waits for one of them at the end.
     cells.sort_by_key(|(_, place)| std::cmp::Reverse(place.ram_bytes));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(cells.len()).min(MOST_JOBS)).build()?;
     let mut records: Vec<CellRecord> = pool.install(|| {
         let one = |cell: &(&Contestant, &Place)| {
             let record = run_one(cell.0, cell.1, run_cell);
@@ -117,6 +120,9 @@ fn run_one(contestant: &Contestant, place: &Place, run_cell: &(dyn Fn(&Request) 
         }
     }
 }
+
+/// More workers at once are of no use on any machine, and cost a thread and a process each.
+pub const MOST_JOBS: usize = 1024;
 
 /// What records are sorted by.
 #[must_use]

@@ -3,7 +3,7 @@
 
 use crate::record::CellRecord;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a worker is asked for besides the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +23,65 @@ pub enum Want {
     Events,
     /// Why it ended so, and the events of the range that died.
     Explain,
+    /// The direct map and the owners of memory, as the JSON of a [`crate::state::State`].
+    State,
 }
 
-/// One cell to run; written to the worker's standard input as JSON.
+/// What a worker does; written to its standard input as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// One cell.
+    Cell(Request),
+    /// Many machines, of which only what fails is wanted.
+    Prove(Trial),
+}
+
+impl Work {
+    /// The plugin.
+    #[must_use]
+    pub fn plugin(&self) -> &Path {
+        match self {
+            Self::Cell(request) => &request.plugin,
+            Self::Prove(trial) => &trial.plugin,
+        }
+    }
+}
+
+/// A strategy to be run on many machines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trial {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// The machines.
+    pub machines: Machines,
+}
+
+/// Many machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Machines {
+    /// Members `[from, to)` of a family.
+    Family {
+        /// Frames of their own.
+        n_frames: u32,
+        /// The first.
+        from: u64,
+        /// The one behind the last.
+        to: u64,
+    },
+    /// Machines drawn at random: those numbered `[from, to)` of a seed.
+    Random {
+        /// The seed.
+        seed: u64,
+        /// The first.
+        from: u64,
+        /// The one behind the last.
+        to: u64,
+    },
+}
+
+/// One cell to run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// The plugin.

@@ -85,12 +85,18 @@ pub const WIDTH: usize = 80;
 /// others are indented by as much as `indent` says.
 #[must_use]
 pub fn wrapped(text: &str, first: usize, indent: usize) -> String {
+    wrapped_to(text, WIDTH, first, indent)
+}
+
+/// [`wrapped`] with lines of another width.
+#[must_use]
+pub fn wrapped_to(text: &str, width: usize, first: usize, indent: usize) -> String {
     let mut out = String::new();
     let mut column = first;
     let mut is_start = true;
     for word in text.split(' ') {
         let len = word.chars().count();
-        if !is_start && WIDTH < column + 1 + len {
+        if !is_start && width < column + 1 + len {
             out.push('\n');
             out.extend(std::iter::repeat_n(' ', indent));
             column = indent;

@@ -18,7 +18,8 @@ mod leftovers;
 mod watch;
 
 use crate::load::{LoadError, LoadErrorKind};
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Reply, Request, Trial, Work};
+use crate::prove::tally::Tally;
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageReader};
 use crate::worker::{Bounds, Job, MESSAGE_FD, Message, STAGE_FD};
@@ -83,14 +84,32 @@ pub enum RunError {
 /// The plugin could not be loaded, or no worker be started. Whatever happens after the plugin was loaded is
 /// part of the reply.
 pub fn run_cell(request: &Request, limits: &Limits) -> Result<Reply, RunError> {
-    let program = worker_program();
-    let outcome = run_worker(&program, request, limits).map_err(|source| RunError::Start { program, source })?;
+    let outcome = run(Work::Cell(request.clone()), limits)?;
     match outcome.message() {
         Some(Message::Done(reply)) => Ok(*reply),
-        Some(Message::NotLoaded(text)) => {
-            Err(LoadError { path: request.plugin.clone(), kind: LoadErrorKind::InWorker(text) }.into())
-        }
-        None => Ok(Reply { record: dead(request, limits, &outcome), text: String::new() }),
+        _ => Ok(Reply { record: dead(request, limits, &outcome), text: String::new() }),
+    }
+}
+
+/// Runs a strategy on many machines in one worker process. Inside, what became of a worker that died.
+///
+/// # Errors
+/// The plugin could not be loaded, or no worker be started.
+pub fn run_trial(trial: &Trial, limits: &Limits) -> Result<Result<Tally, String>, RunError> {
+    let outcome = run(Work::Prove(trial.clone()), limits)?;
+    match outcome.message() {
+        Some(Message::Tallied(tally)) => Ok(Ok(*tally)),
+        _ => Ok(Err(cause(limits, &outcome).1)),
+    }
+}
+
+fn run(work: Work, limits: &Limits) -> Result<Outcome, RunError> {
+    let program = worker_program();
+    let path = work.plugin().to_owned();
+    let outcome = run_worker(&program, work, limits).map_err(|source| RunError::Start { program, source })?;
+    match outcome.message() {
+        Some(Message::NotLoaded(text)) => Err(LoadError { path, kind: LoadErrorKind::InWorker(text) }.into()),
+        _ => Ok(outcome),
     }
 }
 
@@ -120,11 +139,11 @@ impl Outcome {
     }
 }
 
-fn run_worker(program: &PathBuf, request: &Request, limits: &Limits) -> io::Result<Outcome> {
+fn run_worker(program: &PathBuf, work: Work, limits: &Limits) -> io::Result<Outcome> {
     let marker = leftovers::Marker::new();
     let stage = StageReader::new()?;
     let (message_in, message_out) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (mut child, stdout, stderr) = start(program, request, limits, &marker, &stage, message_out)?;
+    let (mut child, stdout, stderr) = start(program, work, limits, &marker, &stage, message_out)?;
     let pid = Pid::from_child(&child);
     let watched = watch::watch(pid, message_in, [stdout, stderr], limits.wall);
     // The group's number cannot be anyone else's before the child is waited for.
@@ -138,7 +157,7 @@ type Started = (Child, OwnedFd, OwnedFd);
 
 fn start(
     program: &PathBuf,
-    request: &Request,
+    work: Work,
     limits: &Limits,
     marker: &leftovers::Marker,
     stage: &StageReader,
@@ -158,7 +177,7 @@ fn start(
         // A symbol that is missing in a plugin is found when it is loaded, not in the middle of a boot.
         .env("LD_BIND_NOW", "1")
         .env(leftovers::MARKER_VARIABLE, marker.value())
-        .stdin(job(request, limits)?)
+        .stdin(job(work, limits)?)
         .stdout(stdout_out)
         .stderr(stderr_out)
         .process_group(0)
@@ -170,14 +189,14 @@ fn start(
 }
 
 /// The worker's standard input. A file and not a pipe, so that writing it never waits for the worker.
-fn job(request: &Request, limits: &Limits) -> io::Result<Stdio> {
+fn job(work: Work, limits: &Limits) -> io::Result<Stdio> {
     let bounds = Bounds {
         memory_bytes: limits.memory_bytes,
         cpu_seconds: limits.cpu.as_secs().max(1),
         file_bytes: FILE_BYTES,
         n_files: N_FILES,
     };
-    let job = Job { request: request.clone(), bounds, parent: getpid().as_raw_nonzero().get() };
+    let job = Job { work, bounds, parent: getpid().as_raw_nonzero().get() };
     let mut file = File::from(memfd_create("pgtlab-job", MemfdFlags::CLOEXEC)?);
     file.write_all(&serde_json::to_vec(&job)?)?;
     file.rewind()?;

@@ -7,7 +7,10 @@
 
 use crate::answer;
 use crate::load::{self, Plugin};
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Machines, Reply, Request, Trial, Work};
+use crate::prove::family::Family;
+use crate::prove::random::Drawn;
+use crate::prove::tally::Tally;
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageWriter, Watched};
 use pgtlab_core::build;
@@ -44,8 +47,8 @@ pub struct Bounds {
 /// What a worker is started with, as JSON on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// The cell.
-    pub request: Request,
+    /// What to do.
+    pub work: Work,
     /// The limits.
     pub bounds: Bounds,
     /// The process that waits for the answer; the worker does not outlive it.
@@ -58,6 +61,8 @@ pub struct Job {
 pub enum Message {
     /// The cell was run.
     Done(Box<Reply>),
+    /// The machines were run.
+    Tallied(Box<Tally>),
     /// The plugin could not be loaded; why, without the file's name.
     NotLoaded(String),
 }
@@ -81,7 +86,10 @@ fn run() -> io::Result<()> {
     let mut out = open(MESSAGE_FD)?;
     let cell = StageWriter::map(&open(STAGE_FD)?)?;
     bind(&job)?;
-    let message = answer(&job.request, cell);
+    let message = match &job.work {
+        Work::Cell(request) => answer(request, cell),
+        Work::Prove(trial) => prove(trial, cell),
+    };
     cell.set(Place::Finished);
     send(&mut out, &message)
 }
@@ -133,6 +141,26 @@ fn answer(request: &Request, cell: StageWriter) -> Message {
     }
 }
 
+/// Runs many machines with one load of the plugin.
+fn prove(trial: &Trial, cell: StageWriter) -> Message {
+    cell.set(Place::Loading);
+    let plugin = match load::load(&trial.plugin) {
+        Ok(plugin) => plugin,
+        Err(error) => return Message::NotLoaded(error.kind.to_string()),
+    };
+    cell.set(Place::Creating);
+    let make = || PluginStrategy::create(plugin.module).map(|strategy| Watched::new(strategy, cell));
+    let tally = match trial.machines {
+        Machines::Family { n_frames, from, to } => match Family::new(n_frames) {
+            Some(family) => Tally::of((from..to).filter_map(|index| family.member(index)), make),
+            None => Tally::default(),
+        },
+        Machines::Random { seed, from, to } => Tally::of((from..to).map(|number| Drawn { seed, number }), make),
+    };
+    cell.set(Place::Finished);
+    Message::Tallied(Box::new(tally))
+}
+
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 fn keep_last_panic() {
@@ -159,7 +187,11 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Message::Done(Box::new(Reply { record, text: String::new() }))
     };
     cell.set(Place::Creating);
-    let strategy = match PluginStrategy::create(plugin.module) {
+    let made = PluginStrategy::create(plugin.module).and_then(|mut strategy| {
+        strategy.configure(&plugin.options)?;
+        Ok(strategy)
+    });
+    let strategy = match made {
         Ok(strategy) => strategy,
         Err(fault) => return crashed(fault.to_string()),
     };

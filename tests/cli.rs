@@ -239,6 +239,91 @@ fn a_dump_ends_in_the_verdict_on_standard_error() {
 }
 
 #[test]
+fn two_strategies_differ_where_the_one_leaves_memory_read_only() {
+    let by_layout = succeeds(&["diff", "unfixed", "hook", "--layout", "10-xen-512m"]).stdout;
+    assert!(by_layout.starts_with("--- unfixed/10-xen-512m@xen\n+++ reserve-hook/10-xen-512m@xen\n"), "{by_layout}");
+    assert!(by_layout.contains("\n- 4K   ro NX               NODE_DATA\n+ 4K   RW NX               NODE_DATA\n"));
+    let by_cell = succeeds(&["diff", "unfixed/10-xen-512m@xen", "hook/10-xen-512m"]).stdout;
+    assert_eq!(by_cell, by_layout);
+    let same = succeeds(&["diff", "01-native-6g", "01-native-6g", "--strategy", "hook"]).stdout;
+    assert!(same.ends_with("\nno range differs in permission, page size or owner\n"), "{same}");
+}
+
+#[test]
+fn a_dump_is_compared_with_a_dump_and_with_a_cell() {
+    let dump = succeeds(&["dump", "hook", "01-native-6g"]).stdout;
+    let folder = folder_with("hook.dump", dump.as_bytes());
+    fs::write(folder.path().join("split.dump"), dump.replacen("PSE     GLB x  pmd", "        GLB x  pte", 1))
+        .expect("a file");
+    let ran = run_in(folder.path(), &["diff", "hook.dump", "split.dump"], "");
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("\n0xffff880000000000-0xffff880040000000 1G\n- 2M   RW x GLB\n+ 4K   RW x GLB\n"));
+    let ran = run_in(folder.path(), &["diff", "hook.dump", "hook/01-native-6g"], "");
+    assert!(ran.stdout.ends_with("\nno range differs in permission or page size\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn sides_that_are_none_are_refused() {
+    let folder = folder_with("a.txt", b"hello\n");
+    let refused = |args: &[&str]| refused_in(folder.path(), args);
+    insta::assert_snapshot!(refused(&["diff", "a.txt", "a.txt"]), @"error: a.txt: line 1: found `hello`; expected `---[ NAME ]---` or a line like `0xffff880000000000-0xffff880040000000           1G     RW         PSE     GLB NX pmd`");
+    insta::assert_snapshot!(refused(&["diff", "hook", "unfixed"]), @"error: `hook` is neither a file nor a cell; expected the file of a page_tables dump, or STRATEGY/LAYOUT or STRATEGY/LAYOUT@BACKEND");
+    insta::assert_snapshot!(refused(&["diff", "hook/01-native-6g@xen", "hook/nothing"]), @"error: unknown layout `nothing`: no layout of that name, and no such file; `pgtlab list` shows the names");
+}
+
+#[test]
+fn a_what_if_shows_the_map_before_and_after_and_runs_on_the_changed_one() {
+    let ran = succeeds(&["trace", "hook", "01-native-6g", "--mem", "1G", "--no-pse"]);
+    insta::assert_snapshot!(ran.stderr, @"
+    what if: 01-native-6g@native, before (-) and after (+)
+      [mem 0x0000000000000000-0x0000000000000fff] reserved
+      [mem 0x0000000000001000-0x000000000009efff] usable
+      [mem 0x000000000009f000-0x000000000009ffff] reserved
+      [mem 0x00000000000f0000-0x00000000000fffff] reserved
+    - [mem 0x0000000000100000-0x00000000cfffffff] usable
+    + [mem 0x0000000000100000-0x000000003fffffff] usable
+      [mem 0x00000000d0000000-0x00000000dfffffff] reserved
+    - [mem 0x0000000100000000-0x00000001afffffff] usable
+    + pse 0
+    ");
+    assert!(ran.stdout.contains("\nmax_pfn 40000 "), "{}", ran.stdout);
+    let quiet = succeeds(&["trace", "hook", "01-native-6g", "--mem", "1G", "--no-pse", "--quiet"]);
+    assert_eq!((quiet.stderr, quiet.stdout), (String::new(), ran.stdout));
+    let imported = succeeds(&["import", "01-native-6g", "--crashkernel", "64M@64M", "--quiet"]).stdout;
+    assert!(imported.contains("\nreserve 4000000 8000000 crashkernel\n"), "{imported}");
+    let compared = succeeds(&["compare", "--strategy", "hook", "--layout", "0[1-5]-*", "--mem", "2G"]);
+    assert_eq!(compared.stderr, "what if: 5 machines changed\n");
+    let same = succeeds(&["diff", "01-native-6g", "02-*", "--strategy", "hook", "--mem", "2G"]);
+    assert!(same.stdout.contains("--- reserve-hook/01-native-6g@native"), "{}", same.stdout);
+}
+
+#[test]
+fn a_what_if_that_leaves_no_machine_is_refused() {
+    let refused = |args: &[&str]| refused_in(Path::new("."), args);
+    insta::assert_snapshot!(refused(&["explain", "hook", "01-native-6g", "--mem", "16M"]), @"error: 01-native-6g has no cell on the native back end: the options leave no machine: the kernel image [0x1000000, 0x2000000) lies outside RAM");
+    insta::assert_snapshot!(refused(&["explain", "hook", "01-native-6g", "--memmap", "1G%0"]), @"
+    error: invalid value '1G%0' for '--memmap <OPTION>': expected exactmap, SIZE, SIZE@START (RAM), SIZE#START (ACPI data), SIZE$START (reserved) or SIZE!START (persistent), or some of them with commas between
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_machine_is_drawn_in_the_terminal_and_as_an_image() {
+    let ran = succeeds(&["map", "10-xen-512m", "--strategy", "unfixed"]);
+    assert!(ran.stdout.starts_with("unfixed/10-xen-512m@xen: FAULT in numa: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("! left read-only") && ran.stdout.contains("not to scale"), "{}", ran.stdout);
+    assert!(ran.stdout.lines().all(|line| line.len() <= 80) && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
+    let folder = folder_with("old.svg", b"old");
+    let ran = run_in(folder.path(), &["map", "10-xen-512m", "--svg", "old.svg"], "");
+    assert_eq!((ran.status, &*ran.stdout, &*ran.stderr), (0, "", ""));
+    let image = fs::read_to_string(folder.path().join("old.svg")).expect("the image is there");
+    assert!(image.starts_with("<svg ") && image.contains("10-xen-512m@xen"), "{image}");
+    let refused = refused_in(folder.path(), &["map", "10-xen-512m", "--svg", "none/a.svg"]);
+    assert_eq!(refused, "error: cannot write to none/a.svg: No such file or directory (os error 2)");
+}
+
+#[test]
 fn the_published_oops_is_explained_in_a_sentence() {
     let why = "NODE_DATA wrote 1dfffb000, left read-only: promised as table space of call 2 (1df0f3-1e0000), never \
                used, and nothing installed a page-table entry after call 2's reserve";
@@ -262,6 +347,52 @@ fn a_log_is_imported_from_a_file_or_a_pipe() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn a_full_import_says_what_was_taken_and_assumed_and_not_understood() {
+    let log = "# kind: native\nBIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x3fffffff] usable\n\
+               NX (Execute Disable) protection: active\n  #1 [0001000000 - 0001a29e64] TEXT DATA BSS\n\
+               SRAT: Node 0 PXM 0 [mem 0x0\n";
+    let ran = run_in(Path::new("."), &["import", "--full", "-"], log);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("\nkernel 1000000 1a2a000\n"), "{}", ran.stdout);
+    insta::assert_snapshot!(ran.stderr, @"
+    stdin: a native log with 1 memory map; from the one at line 2: 3 ranges, 1024 MiB of RAM
+    map: lines 2 to 3, 2 ranges: the firmware's
+    taken: 4 lines; assumed: 3 facts; not understood: 1 line
+    taken lines: 2-5
+    assumed: the processor has 2M pages
+    assumed: the processor has no 1G pages
+    assumed: all memory is one node
+    warning: line 6: looks like a line about memory but is not understood: `SRAT: Node 0 PXM 0 [mem 0x0`
+    ");
+    let plain = run_in(Path::new("."), &["import", "--plain", "--quiet", "-"], log).stdout;
+    assert!(plain.contains("\nkernel 1000000 2000000\n"), "{plain}");
+}
+
+#[test]
+fn maps_of_running_machines_are_imported_and_run() {
+    let iomem = "00001000-0009fbff : System RAM\n00100000-3fffffff : System RAM\n  01000000-01e02626 : Kernel code\n";
+    let folder = folder_with("iomem", iomem.as_bytes());
+    let lsmem = r#"{"memory": [{"range": "0x0000000000000000-0x000000003fffffff", "state": "online"}]}"#;
+    fs::write(folder.path().join("lsmem.json"), lsmem).expect("a file");
+    for (entry, file, text) in [("0", "start", "0x100000"), ("0", "end", "0x3fffffff"), ("0", "type", "System RAM")] {
+        fs::create_dir_all(folder.path().join("memmap").join(entry)).expect("a folder");
+        fs::write(folder.path().join("memmap").join(entry).join(file), text).expect("a file");
+    }
+    for file in ["iomem", "lsmem.json", "memmap"] {
+        let ran = run_in(folder.path(), &["import", "--full", file], "");
+        assert_eq!(ran.status, 0, "{file}: {}", ran.stderr);
+        assert!(ran.stdout.contains("e820 100000 40000000 1\n"), "{file}: {}", ran.stdout);
+        let ran = run_in(folder.path(), &["trace", "hook", file], "");
+        assert!(ran.stdout.contains("\nresult OK\n"), "{file}: {} {}", ran.stdout, ran.stderr);
+    }
+    fs::write(folder.path().join("hidden"), "00000000-00000000 : System RAM\n").expect("a file");
+    let refused = |file: &str| refused_in(folder.path(), &["import", file]);
+    insta::assert_snapshot!(refused("hidden"), @"error: hidden: every address is 0: the kernel shows /proc/iomem only to root");
+    fs::write(folder.path().join("lsmem.json"), r#"{"memory": [{"range": "x"}]}"#).expect("a file");
+    insta::assert_snapshot!(refused("lsmem.json"), @"error: lsmem.json: found the range `x`; expected the output of `lsmem -J`, ranges like 0x0000000000000000-0x000000007fffffff");
 }
 
 #[test]

@@ -85,6 +85,12 @@ fn every_service_works_across_the_border() {
 }
 
 #[test]
+fn a_strategy_is_given_the_defaults_of_its_options() {
+    let trace = run("takes_options", NATIVE, Want::Trace, &Limits::default()).text;
+    assert!(trace.contains("\ndmesg: n_pages 20, is_low false\n"), "{trace}");
+}
+
+#[test]
 fn a_panic_is_told_with_its_text_and_place() {
     let text = "the plugin panicked: no leaf for 2400 at tests/plugins/panics.rs:13";
     check("panics", Verdict::Crashed, Some("leaf"), Some(text));
@@ -245,10 +251,10 @@ fn a_plugin_with_other_meanings_is_refused_before_it_is_opened() -> std::io::Res
     let path = folder.path().join("plugin.so");
     fs::write(&path, bytes)?;
     let refused = load::load(&path).map(|_| ()).map_err(|error| error.kind.to_string());
-    let version = pgtlab_core::plugin::VERSION;
+    let (version, interface) = (pgtlab_core::plugin::VERSION, pgtlab_core::plugin::INTERFACE);
     let expected = format!(
-        "was built against pgtlab-core {version}, this is {version}: its numbers mean other things \
-         (0123456789abcdef, here {current})\nrebuild the strategy against pgtlab-core {version}"
+        "was built against interface {interface} (pgtlab-core {version}), this host has {interface}: its numbers mean \
+         other things (0123456789abcdef, here {current})\nrebuild the strategy against pgtlab-core {version}"
     );
     assert_eq!(refused, Err(expected));
     Ok(())

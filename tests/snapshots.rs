@@ -15,6 +15,7 @@ use pgtlab::record::{CellRecord, Verdict};
 use pgtlab::report::{Report, text};
 use pgtlab::spawn::{Limits, run_cell};
 use pgtlab::summary::Summary;
+use pgtlab::whatif::WhatIf;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let contestants = matrix::contestants(&[]).expect("the strategies of the tree were built");
     let sources = corpus::select(&[]).expect("the corpus is sound");
-    let places = matrix::places(&sources, None);
+    let places = matrix::places(&sources, None, &WhatIf::default());
     let folders: Vec<(String, &Place)> = sources.iter().flat_map(|source| folder_places(source, &places)).collect();
 
     let mut trials = Vec::new();
@@ -193,6 +194,8 @@ fn expected_files(contestants: &[Contestant], folders: &[(String, &Place)]) -> B
     let mut expected = BTreeSet::new();
     for contestant in contestants {
         expected.insert(Path::new("matrix").join(format!("{}.snap", contestant.name)));
+        // Made by tests/prove.rs.
+        expected.insert(Path::new("prove").join(format!("{}.snap", contestant.name)));
         for (folder, place) in folders {
             if place.text.is_ok() && SHOWN.iter().any(|(shown, _)| shown == folder) {
                 let file = format!("{}@{}.snap", contestant.name, place.backend.name());

@@ -4,18 +4,27 @@
 //! [`BootLog::parse`] reads anything and never fails; what it could not make out is in
 //! [`BootLog::notes`]. [`BootLog::native`] and [`BootLog::xen`] then make the [`crate::layout::Layout`] of
 //! a cell, and [`derive_xen`] does the latter for a layout file. `lines` undoes what mail did to the text,
-//! `map_line` knows the forms of a map's line, `kind` tells a dom0 from a laptop, `machine` holds the
+//! `fact` knows every other line about memory,
+//! `import` makes a layout of all of it and `print` the way back, `map_line` knows the forms of a map's line, `kind` tells a dom0 from a laptop, `machine` holds the
 //! rules for kernel, ramdisk and Xen's boot objects.
 
+mod fact;
+mod import;
+mod iomem;
 mod kind;
 mod lines;
 mod machine;
 mod map_line;
 mod note;
+mod print;
 
+pub use fact::{Fact, XenBlock};
+pub use import::{Assumed, Imported, Stage};
+pub use iomem::{IomemError, looks_like_iomem};
 pub use kind::LogKind;
 pub use machine::{BootLogError, derive_xen};
 pub use note::{Note, NoteKind};
+pub use print::{Style, print};
 
 use crate::addr::PhysRange;
 use crate::e820::E820Type;
@@ -61,12 +70,23 @@ pub struct LogMap {
     pub entries: Vec<LogEntry>,
 }
 
+/// A line that says something about memory besides the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The line of the log, from 1.
+    pub line: usize,
+    /// What it says.
+    pub fact: Fact,
+}
+
 /// What a boot log says about a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootLog {
     kind: LogKind,
     maps: Vec<LogMap>,
+    facts: Vec<Taken>,
     ramdisk: Option<PhysRange>,
+    ramdisk_line: Option<usize>,
     has_gb_pages: bool,
     is_32_bit: bool,
     notes: Vec<Note>,
@@ -101,6 +121,12 @@ impl BootLog {
         self.maps.iter().find(|map| matches!(map.stage, MapStage::Bios | MapStage::Xen))
     }
 
+    /// What the log says besides, in the order of its lines, up to the start of a second boot.
+    #[must_use]
+    pub fn facts(&self) -> &[Taken] {
+        &self.facts
+    }
+
     /// Where the boot loader put the initial ramdisk, in bytes.
     #[must_use]
     pub const fn ramdisk(&self) -> Option<PhysRange> {
@@ -132,6 +158,12 @@ const MAX_MAPS: usize = 256;
 /// More notes than anyone reads.
 const MAX_NOTES: usize = 1000;
 
+/// More facts than a boot prints; a text with more is junk.
+const MAX_FACTS: usize = 100_000;
+
+/// No line with a fact is longer, in bytes: the kernel's command line has at most 2048.
+const MAX_FACT_BYTES: usize = 3000;
+
 /// An entry whose type is still to come, on the next line.
 struct Wrapped {
     map: usize,
@@ -148,7 +180,11 @@ struct Reader {
     /// By stage: the map the next entry belongs to.
     open: [Option<usize>; 6],
     wrapped: Option<Wrapped>,
+    facts: Vec<Taken>,
+    has_booted_again: bool,
+    has_version: bool,
     ramdisk: Option<PhysRange>,
+    ramdisk_line: Option<usize>,
     has_gb_pages: bool,
     notes: Vec<Note>,
     n_notes: usize,
@@ -158,7 +194,9 @@ struct Reader {
 impl Reader {
     fn read(&mut self, line: &Line<'_>) {
         let text = &*line.text;
-        if let Some(comment) = text.strip_prefix('#') {
+        // An early reservation begins like a comment where its blanks were lost.
+        let is_reservation = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_digit());
+        if let Some(comment) = text.strip_prefix('#').filter(|rest| !is_reservation(rest)) {
             self.evidence.read_comment(comment.trim_start(), line.number);
             return;
         }
@@ -172,7 +210,35 @@ impl Reader {
             Some(MapLine::Entry { stage, range, kind }) => self.add_entry(stage, range, kind, line.number),
             Some(MapLine::Gap) => {}
             Some(MapLine::NotUnderstood) => self.note(line.number, NoteKind::NotUnderstood(Excerpt::new(text.trim()))),
-            None => self.read_other(text, line.number),
+            None => {
+                self.read_other(text, line.number);
+                self.read_fact(text, line.number);
+            }
+        }
+    }
+
+    fn read_fact(&mut self, text: &str, number: usize) {
+        if text.contains("Linux version ") {
+            self.has_booted_again |= self.has_version;
+            self.has_version = true;
+        }
+        if self.has_booted_again || MAX_FACT_BYTES < text.len() {
+            return;
+        }
+        match fact::read(text) {
+            None => {}
+            Some(None) => self.note(number, NoteKind::FactNotUnderstood(Excerpt::new(text.trim()))),
+            Some(Some(fact)) => self.add_fact(number, fact),
+        }
+    }
+
+    fn add_fact(&mut self, line: usize, fact: Fact) {
+        // Logs that come from a console and from the kernel's buffer have each line twice.
+        let is_repeated = self.facts.last().is_some_and(|last| last.fact == fact);
+        if self.facts.len() == MAX_FACTS {
+            self.has_booted_again = true;
+        } else if !is_repeated {
+            self.facts.push(Taken { line, fact });
         }
     }
 
@@ -187,7 +253,10 @@ impl Reader {
                 return;
             }
             match map_line::read_range(range).filter(|found| !found.range.is_empty()) {
-                Some(found) => self.ramdisk = Some(found.range),
+                Some(found) => {
+                    self.ramdisk = Some(found.range);
+                    self.ramdisk_line = Some(number);
+                }
                 None => self.note(number, NoteKind::NotUnderstood(Excerpt::new(text.trim()))),
             }
         }
@@ -282,7 +351,9 @@ impl Reader {
         BootLog {
             kind,
             maps: self.maps,
+            facts: self.facts,
             ramdisk: self.ramdisk,
+            ramdisk_line: self.ramdisk_line,
             has_gb_pages: self.has_gb_pages,
             is_32_bit: self.evidence.line_of_32_bit.is_some(),
             notes: self.notes,

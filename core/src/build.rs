@@ -21,7 +21,7 @@ use crate::layout::{Backend, Layout};
 use crate::measure::{self, Measures};
 use crate::permission::PermissionMap;
 use crate::rules::Finding;
-use crate::strategy::{PgtBuf, Stage};
+use crate::strategy::{Boot, PgtBuf, Stage};
 
 /// What to watch during a boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,6 +143,8 @@ pub enum End {
 pub struct Built {
     /// How it ended.
     pub end: End,
+    /// What the strategy said that the boot code left.
+    pub boot: Boot,
     /// What a trace prints, in order.
     pub records: Vec<Record>,
     /// The broken rules; empty unless rules were watched.
@@ -179,6 +181,9 @@ pub struct LayoutConflict(pub String);
 pub fn boot(layout: &Layout, decider: &mut dyn Decider, watch: Watch) -> Result<Built, LayoutConflict> {
     let mut machine = Machine::new(layout, watch)?;
     let outcome = run(&mut machine, decider);
+    if let Some(conflict) = machine.conflict.take() {
+        return Err(conflict);
+    }
     let end = match outcome {
         Ok(()) => End::Completed,
         Err(halt) => machine.die(halt),

@@ -109,6 +109,46 @@ impl Geometry {
         phys_end: PhysAddr::new(1 << 52),
     };
 
+    /// Four levels of four entries over 4 KiB pages, and landmarks that shrink with them: a "2 MiB" leaf maps
+    /// 4 pages, a "1 GiB" leaf 16, and an entry of the root 64. All of it is 256 pages, so every machine of
+    /// a few frames can be run.
+    pub const TINY: Self = Self {
+        page_shift: 12,
+        table_shift: 2,
+        levels: 4,
+        isa_start: PhysAddr::new(0x2000),
+        isa_end: PhysAddr::new(0x2000),
+        low_end: PhysAddr::new(0x2_0000),
+        low_tables_start: PhysAddr::new(0x1000),
+        trampoline_bytes: 0x1000,
+        node_data_bytes: 0x1000,
+        node_data_align: 64,
+        node_data_start: PhysAddr::new(0x2000),
+        node_min_bytes: 0x1000,
+        zone_align: 0x1000,
+        range_entry_bytes: 16,
+        static_table_pages: 8,
+        identity_table_pages: 1,
+        pool_pages: 2,
+        crashkernel_end: PhysAddr::new(0xe000),
+        phys_end: PhysAddr::new(1 << 20),
+    };
+
+    /// The geometries that a layout file can name.
+    const NAMED: [(&'static str, Self); 2] = [("x86-64", Self::X86_64), ("tiny", Self::TINY)];
+
+    /// The geometry with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(known, _)| *known == name).map(|(_, geometry)| *geometry)
+    }
+
+    /// Its name in a layout file.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Self::NAMED.iter().find(|(_, geometry)| geometry == self).map_or("unnamed", |(name, _)| name)
+    }
+
     /// Size of a page.
     #[must_use]
     pub const fn page_bytes(&self) -> u64 {

@@ -51,6 +51,7 @@
 pub mod addr;
 pub mod bootlog;
 pub mod build;
+pub mod cmdline;
 mod consume;
 pub mod decide;
 pub mod e820;

@@ -4,22 +4,24 @@
 //! Follows `note_page` and `printk_prot` of arch/x86/mm/dump_pagetables.c (Linux 4.11 to 5.6, the last
 //! versions with level names from `pgd` to `pte` on their own): a line ends where the entries' bits, what
 //! the walk grants, or the level changes. Columns for bits that the model does not have (PWT, PCD, PAT)
-//! stay blank, as they do for ordinary memory.
+//! stay blank, as they do for ordinary memory. `text` reads and writes the lines; [`Dump`] is what stands
+//! in them.
+
+mod text;
+
+pub use text::{Columns, Dump, DumpError, DumpErrorKind, DumpLevel, DumpLine, DumpRange, size_text};
 
 use crate::addr::{Pfn, VirtAddr};
 use crate::entry::{EntryFlags, Grants};
 use crate::geometry::{Geometry, Level};
 use crate::layout::Layout;
 use crate::permission::PermissionMap;
-use std::fmt::{self, Write};
 
 /// Where the direct map starts: `PAGE_OFFSET` of 64-bit Linux up to 4.19.
 pub const BASE: VirtAddr = VirtAddr::new(0xffff_8800_0000_0000);
 
-/// The line that opens the direct map.
-const MARKER: &str = "---[ Low Kernel Mapping ]---";
-
-const UNITS: [char; 7] = ['B', 'K', 'M', 'G', 'T', 'P', 'E'];
+/// The name of the area that the direct map is.
+pub const MARKER: &str = "Low Kernel Mapping";
 
 /// What a line shows, and what ends it when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +47,7 @@ struct Line {
 /// follow one another.
 #[must_use]
 pub fn render(layout: &Layout, map: &PermissionMap, physical: bool) -> String {
-    let mut out = String::new();
-    let written = write_dump(&mut out, layout, map, physical);
-    debug_assert!(written.is_ok(), "writing to a string never fails");
-    out
+    dump(layout, map, physical).render()
 }
 
 /// The verdict the kernel prints when it has looked for memory that is both writable and executable
@@ -61,12 +60,12 @@ pub fn wx_verdict(map: &PermissionMap) -> String {
     }
 }
 
-fn write_dump(out: &mut String, layout: &Layout, map: &PermissionMap, physical: bool) -> fmt::Result {
-    writeln!(out, "{MARKER}")?;
-    for line in lines(map, physical) {
-        write_line(out, &layout.geometry, &line, physical)?;
-    }
-    Ok(())
+/// The direct map as a dump; see [`render`].
+#[must_use]
+pub fn dump(layout: &Layout, map: &PermissionMap, physical: bool) -> Dump {
+    let ranges =
+        lines(map, physical).into_iter().map(|line| DumpLine::Range(line.shown_as(&layout.geometry, physical)));
+    Dump { lines: std::iter::once(DumpLine::Marker(MARKER.to_owned())).chain(ranges).collect() }
 }
 
 fn lines(map: &PermissionMap, physical: bool) -> Vec<Line> {
@@ -102,46 +101,34 @@ impl Line {
         let do_frames_follow = self.frame.map(|frame| frame + n_pages) == next.frame;
         self.end == next.start && self.shown == next.shown && (!physical || do_frames_follow)
     }
-}
 
-fn write_line(out: &mut String, geometry: &Geometry, line: &Line, physical: bool) -> fmt::Result {
-    let address = |pfn| BASE.saturating_add(geometry.addr(pfn).get());
-    let (mut size, mut unit) = (geometry.addr(line.end).offset_from(geometry.addr(line.start)), 0);
-    while size.is_multiple_of(1024) && unit + 1 < UNITS.len() {
-        size >>= 10;
-        unit += 1;
-    }
-    write!(out, "0x{:016x}-0x{:016x}   {size:>9}{} ", address(line.start), address(line.end), UNITS[unit])?;
-    let Shown { level, flags, .. } = line.shown;
-    if flags.contains(EntryFlags::PRESENT) {
+    fn shown_as(&self, geometry: &Geometry, physical: bool) -> DumpRange {
+        let address = |pfn| BASE.saturating_add(geometry.addr(pfn).get());
+        let Shown { level, flags, .. } = self.shown;
         let columns = [
-            (flags.contains(EntryFlags::USER), "USR ", "    "),
-            (flags.contains(EntryFlags::WRITABLE), "RW ", "ro "),
-            (false, "PWT ", "    "),
-            (false, "PCD ", "    "),
-            (Level::L1 < level && flags.contains(EntryFlags::LARGE), "PSE ", "    "),
-            (false, "PAT ", "    "),
-            (flags.contains(EntryFlags::GLOBAL), "GLB ", "    "),
-            (flags.contains(EntryFlags::NO_EXECUTE), "NX ", "x  "),
+            (Columns::USR, flags.contains(EntryFlags::USER)),
+            (Columns::RW, flags.contains(EntryFlags::WRITABLE)),
+            (Columns::PSE, Level::L1 < level && flags.contains(EntryFlags::LARGE)),
+            (Columns::GLB, flags.contains(EntryFlags::GLOBAL)),
+            (Columns::NX, flags.contains(EntryFlags::NO_EXECUTE)),
         ];
-        columns.iter().for_each(|(is_set, set, unset)| out.push_str(if *is_set { set } else { unset }));
-    } else {
-        write!(out, "{:30}", "")?;
+        let set = columns.iter().filter(|(_, is_set)| *is_set).map(|(column, _)| *column).collect();
+        DumpRange {
+            start: address(self.start),
+            end: address(self.end),
+            columns: flags.contains(EntryFlags::PRESENT).then_some(set),
+            level: level_of(level),
+            phys: self.frame.filter(|_| physical).map(|frame| geometry.addr(Pfn::new(frame))),
+        }
     }
-    out.push_str(level_name(level));
-    if let (true, Some(frame)) = (physical, line.frame) {
-        write!(out, "  0x{:016x}", geometry.addr(Pfn::new(frame)))?;
-    }
-    out.push('\n');
-    Ok(())
 }
 
 /// The level's name in the dump. Four levels are all that x86-64 had when this format was the kernel's.
-const fn level_name(level: Level) -> &'static str {
+const fn level_of(level: Level) -> DumpLevel {
     match level.get() {
-        1 => "pte",
-        2 => "pmd",
-        3 => "pud",
-        _ => "pgd",
+        1 => DumpLevel::Pte,
+        2 => DumpLevel::Pmd,
+        3 => DumpLevel::Pud,
+        _ => DumpLevel::Pgd,
     }
 }

@@ -20,14 +20,18 @@
 
 mod answers;
 mod context;
+mod next_range;
+mod options;
 mod pieces;
 
 pub use answers::{
     Access, Alias, Boot, BuilderFrames, KeptLarge, LeafQuestion, MaxPfnMapped, Memtest, NativeMap, NodeData,
-    OnEmptyGib, P2mUse, Page, PageQuestion, PageSizes, PastEnd, PgtBuf, Piece, Plan, Pool, Range, RangeDone, Stage,
-    TableSpace, WriteQuestion,
+    OnEmptyGib, P2mUse, Page, PageQuestion, PageSizes, PastEnd, PgtBuf, Piece, Plan, Pool, Range, RangeDone,
+    SplitLarge, Stage, TableSpace, WriteQuestion,
 };
 pub use context::{Context, Facts, LastRange, Services};
+pub use next_range::next_range;
+pub use options::{OptionKind, OptionSpec, Options};
 pub use pieces::{merge_pieces, raise_pieces, split_range};
 
 use crate::addr::{Pfn, PfnRange};
@@ -37,31 +41,32 @@ use crate::addr::{Pfn, PfnRange};
 /// A method whose default calls [`Context::decline`] is not asked again in that boot, so stages that
 /// nobody overrides cost nothing.
 pub trait Strategy {
+    /// The values of the options that the strategy declares in its `export_strategy!` line; called once,
+    /// before any stage, and not at all if it declares none. Default: nothing, as for no options.
+    fn configure(&mut self, options: &Options) {
+        let _ = options;
+    }
+
     /// What did the boot code leave, and who uses memory afterwards? Default: the boot tables and the
     /// consumers of Linux 2.6.39.
     fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
         Boot::new(cx.facts())
     }
 
-    /// Which range is mapped next, in which pieces? Default: low memory, then from 4 GiB to the end.
+    /// Which range is mapped next, in which pieces? Default: low memory, then from 4 GiB to the end, each as a
+    /// whole if there is room for its tables in memory that is mapped already, else in steps for which there is.
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        let facts = cx.facts();
-        let pages = match facts.ranges_done {
-            0 => PfnRange::new(Pfn::default(), facts.max_low_pfn),
-            1 if facts.max_low_pfn < facts.max_pfn => PfnRange::new(facts.low_end_pfn(), facts.max_pfn),
-            _ => return Plan::Done,
-        };
-        Plan::Map(Range::new(pages, merge_pieces(split_range(facts, pages))))
+        next_range(cx).map_or(Plan::Done, Plan::Map)
     }
 
     /// How many table pages does this range need, and from where? Default: exactly as many as the fill
-    /// will link, as one buffer below what is mapped already.
+    /// will link, as one buffer as high as memory is mapped, reserved at once.
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        let facts = *cx.facts();
-        let n = cx.tables_needed(range);
-        let window = PfnRange::new(Pfn::default(), facts.max_pfn_mapped);
-        match cx.find_free_pages(window, n) {
-            Some(pages) => TableSpace::Buffer(pages),
+        match cx.find_mapped_pages(cx.tables_needed(range)) {
+            Some(pages) => {
+                cx.reserve_pages(pages, "PGTABLE");
+                TableSpace::Buffer(pages)
+            }
             None => TableSpace::Panic("Cannot find space for the kernel page tables".to_owned()),
         }
     }

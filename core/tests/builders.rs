@@ -68,6 +68,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_layout_whose_boot_tables_overlap_is_refused_and_not_blamed_on_the_strategy() {
+        let text = "e820 100000 40000000 1\nkernel 1000000 1f00000\nxen_mfn_list 2c3a000\nxen_pt 1ef8000 33\n\
+                    xen_mapped 3800000\nxen 1\n";
+        let layout = Layout::parse(text, "overlap").expect("each line is sound");
+        let conflict =
+            boot(&layout, &mut semantic_builder::SemanticBuilder::default(), Watch::ALL).expect_err("overlap");
+        assert_eq!(conflict.to_string(), "the boot tables cannot be laid out: two tables at pfn 1efb");
+    }
+
+    /// Kernel images whose page tables lie in the leaf of the boot map that the first MiB splits.
+    #[test]
+    fn a_kernel_below_2_mib_keeps_its_page_tables_mapped() {
+        for end in ["108000", "120000", "180000", "200000", "300000"] {
+            let text = format!("e820 1000 a0000 1\ne820 100000 40000000 1\nkernel 100000 {end}\n");
+            check_semantic(&Layout::parse(&text, end).expect("a layout"));
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 

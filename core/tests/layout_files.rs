@@ -112,8 +112,9 @@ mod tests {
     fn a_line_that_is_no_fact_is_an_error_at_its_word() {
         check_error(
             "\n  colour 1",
-            "line 4, column 3: found `colour`; expected one of name, e820, kernel, brk, reserve, boot_mapped, pse, \
-             gbpages, nx, pge, trampoline, numa, memtest, dom0, xen, node, acpi, xen_mapped, xen_pt, xen_mfn_list, p2m",
+            "line 4, column 3: found `colour`; expected one of name, geometry, e820, kernel, brk, reserve, boot_mapped, \
+             pse, gbpages, nx, pge, trampoline, numa, memtest, dom0, xen, node, acpi, xen_mapped, xen_pt, \
+             xen_mfn_list, p2m",
             "colour",
         );
         check_error("brk", "line 3, column 4: found the end of the line; expected START, a hex address", "");

@@ -3,18 +3,21 @@
 //! says.
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
+use pgtlab_core::addr::PhysAddr;
 use pgtlab_core::build::{Built, Watch, boot};
 use pgtlab_core::layout::Layout;
 use pgtlab_core::permission::PermissionMap;
-use pgtlab_core::strategy::Strategy;
+use pgtlab_core::ptdump::{Columns, Dump, DumpLevel, DumpLine, DumpRange};
+use pgtlab_core::strategy::Strategy as Answers;
 use pgtlab_core::{ptdump, trace};
+use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 
 /// Every default: the build of 2.6.39 with its tables low.
 struct Plain;
 
-impl Strategy for Plain {}
+impl Answers for Plain {}
 
 fn built(text: &str) -> (Layout, Built) {
     let layout = Layout::parse(text, "machine").expect("the layout is sound");
@@ -110,6 +113,102 @@ fn read_back(line: &str) -> (u64, u64, String) {
     (page(&line[2..18]), page(&line[21..37]), shown)
 }
 
+#[track_caller]
+fn comes_back(text: &str) {
+    let dump = Dump::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(dump.render(), text);
+}
+
+/// The forms of a real kernel's file: other areas, columns the model does not have, five levels, lines left
+/// out, and a range that ends with the address space.
+const REAL: &str = "\
+---[ User Space ]---
+0x0000000000000000-0xffff800000000000    16777088T                               pgd
+---[ Low Kernel Mapping ]---
+0xffff888000000000-0xffff888000099000         612K     RW                 GLB NX pte
+0xffff888000099000-0xffff88800009a000           4K     ro                 GLB x  pte
+0xffff888000200000-0xffff888040000000        1022M     RW         PSE     GLB NX pmd
+0xffff888040000000-0xffff890000000000         511G                               pud
+0xffff890000000000-0xffffc90000000000          64T                               p4d
+---[ ESPfix Area ]---
+... 131059 entries skipped ...\x20
+---[ High Kernel Mapping ]---
+0xffffffff81000000-0xffffffff82400000          20M     ro         PSE         x  pmd
+0xffffffffff5ff000-0xffffffffff600000           4K USR ro PWT PCD     PAT GLB NX pte
+0xffffffffff600000-0x0000000000000000          10M                               pmd
+";
+
+#[test]
+fn a_real_kernels_dump_goes_in_and_comes_out_byte_for_byte() {
+    comes_back(REAL);
+    let dump = Dump::parse(REAL).expect("it is one");
+    let DumpLine::Range(last) = &dump.lines[dump.lines.len() - 2] else { panic!("the last but one is a range") };
+    let expected = Columns::USR | Columns::PWT | Columns::PCD | Columns::PAT | Columns::GLB | Columns::NX;
+    assert_eq!((last.columns, last.len_bytes()), (Some(expected), 0x1000));
+    let as_mailed = REAL.replace('\n', "  \r\n");
+    assert_eq!(Dump::parse(&as_mailed).expect("blanks at the end do not count"), dump);
+}
+
+#[track_caller]
+fn check_error(text: &str, expected: &str) {
+    assert_eq!(Dump::parse(text).expect_err("it is broken").to_string(), expected);
+}
+
+#[test]
+fn what_is_no_dump_is_refused_with_its_line() {
+    let example = "`0xffff880000000000-0xffff880040000000           1G     RW         PSE     GLB NX pmd`";
+    check_error("", &format!("line 1: no line of a page_tables dump; expected lines like {example}"));
+    check_error(
+        "---[ Vmemmap ]---\nhello\n",
+        &format!("line 2: found `hello`; expected `---[ NAME ]---` or a line like {example}"),
+    );
+    let line = |size: &str, rest: &str| format!("0xffff880000000000-0xffff880040000000   {size:>10} {rest}");
+    check_error(&line("2G", "x"), "line 1: found the size `2G`; expected 1G for this range");
+    check_error(
+        &line("1G", &format!("{:30}pxd", "")),
+        "line 1: found `pxd`; expected a level: pte, pmd, pud, p4d, pgd or cr3",
+    );
+    check_error(
+        &line("1G", "    RW  PWT          NX        pmd"),
+        "line 1: found `RW  PWT          NX`; expected the columns `USR RW PWT PCD PSE PAT GLB NX`, blank, `ro` or \
+         `x` where unset",
+    );
+    let twice = format!("{0}\n{0}", line("1G", &format!("{:30}pud", "")));
+    check_error(
+        &twice,
+        "line 2: the range starts at 0xffff880000000000, before the end 0xffff880040000000 of the one above",
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_dump_comes_back(
+        ranges in prop::collection::vec((1u64..1 << 20, any::<u8>(), any::<bool>(), 0usize..6, any::<bool>()), 1..40),
+    ) {
+        let levels = [DumpLevel::Pte, DumpLevel::Pmd, DumpLevel::Pud, DumpLevel::P4d, DumpLevel::Pgd, DumpLevel::Cr3];
+        let mut start = ptdump::BASE;
+        let mut lines = Vec::new();
+        for (n_pages, bits, is_present, level, has_phys) in ranges {
+            let end = start.saturating_add(n_pages << 12);
+            let columns = is_present.then(|| Columns::from_bits_truncate(bits));
+            let phys = (is_present && has_phys).then(|| PhysAddr::new(n_pages << 12));
+            lines.push(DumpLine::Range(DumpRange { start, end, columns, level: levels[level], phys }));
+            if bits == 0 {
+                lines.push(DumpLine::Marker("vmalloc() Area".to_owned()));
+                lines.push(DumpLine::Skipped(n_pages));
+            }
+            start = end.saturating_add(u64::from(bits % 2) << 21);
+        }
+        let dump = Dump { lines };
+        prop_assert_eq!(Dump::parse(&dump.render()), Ok(dump));
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_be_refused(text in "[-0-9a-fx \\n\\[\\]RWroNXptemdGLB.K]{0,300}") {
+        let _ = Dump::parse(&text);
+    }
+}
+
 #[test]
 fn the_dump_says_what_the_trace_says_on_every_golden_layout() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -122,6 +221,8 @@ fn the_dump_says_what_the_trace_says_on_every_golden_layout() {
         n_layouts += 1;
         let (layout, built) = built(&fs::read_to_string(&path).expect("a golden"));
         let map = map(&built);
+        comes_back(&ptdump::render(&layout, map, false));
+        comes_back(&ptdump::render(&layout, map, true));
         let mut runs: Vec<(u64, u64, String)> = Vec::new();
         for line in ptdump::render(&layout, map, false).lines().skip(1) {
             let (start, end, shown) = read_back(line);

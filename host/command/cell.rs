@@ -1,66 +1,103 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands about one cell: `trace`, `dump`, `explain`.
 
-use super::{CommandError, DONE, FAILED, limits, output, warn};
+use super::{CommandError, DONE, FAILED, limits, output, warn, what_if};
 use crate::baseline::cell_name;
-use crate::cli::{Cell, Global};
+use crate::cli::{BackendArg, Cell, Global};
+use crate::corpus::{self, Source};
 use crate::explain as explanation;
+use crate::matrix;
 use crate::protocol::{Reply, Request, Want};
 use crate::record::{CellRecord, Verdict};
 use crate::spawn::run_cell;
-use crate::{corpus, matrix};
-use pgtlab_core::layout::Backend;
+use crate::whatif::WhatIf;
+use pgtlab_core::layout::{Backend, Layout};
 use std::io::{IsTerminal, stdout};
 
 pub(super) fn trace(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
-    let reply = run(global, cell, Want::Trace)?;
+    let reply = run(global, &cell.into(), Want::Trace)?;
     output::print(shown(&reply, "trace")?)?;
     Ok(DONE)
 }
 
 pub(super) fn dump(global: &Global, cell: &Cell, physical: bool) -> Result<u8, CommandError> {
-    let reply = run(global, cell, if physical { Want::DumpPhysical } else { Want::Dump })?;
+    let reply = run(global, &cell.into(), if physical { Want::DumpPhysical } else { Want::Dump })?;
     let text = shown(&reply, "dump")?;
     // The last line is the verdict (see `crate::answer`).
     let end_of_dump = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
     let (dump, verdict) = text.split_at(end_of_dump);
     output::print(dump)?;
-    if !global.quiet && reply.record.measures.is_none() {
-        let CellRecord { stage, text, .. } = &reply.record;
-        let (stage, text) = (stage.as_deref().unwrap_or_default(), text.as_deref().unwrap_or_default());
-        anstream::eprintln!("note: this boot died in {stage}: {text}; these are its tables as they stood then");
-    }
+    warn_of_death(global, &reply.record);
     anstream::eprint!("{verdict}");
     Ok(DONE)
 }
 
 pub(super) fn explain(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
-    let reply = run(global, cell, Want::Explain)?;
+    let reply = run(global, &cell.into(), Want::Explain)?;
     let text = explanation::render(&reply.record, &reply.text);
     output::print(&if stdout().is_terminal() { explanation::for_terminal(&text) } else { text })?;
     Ok(if reply.record.verdict == Verdict::Error { FAILED } else { DONE })
 }
 
+/// Says that a boot died in the build, so that its tables are not those of a kernel that runs.
+pub(super) fn warn_of_death(global: &Global, record: &CellRecord) {
+    if !global.quiet && record.measures.is_none() {
+        let (stage, text) = (record.stage.as_deref().unwrap_or_default(), record.text.as_deref().unwrap_or_default());
+        anstream::eprintln!("note: this boot died in {stage}: {text}; these are its tables as they stood then");
+    }
+}
+
+/// A cell as it was typed.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) strategy: String,
+    pub(super) layout: String,
+    pub(super) backend: Option<BackendArg>,
+    pub(super) what_if: WhatIf,
+}
+
+impl From<&Cell> for Named {
+    fn from(cell: &Cell) -> Self {
+        Self {
+            strategy: cell.strategy.clone(),
+            layout: cell.layout.clone(),
+            backend: cell.backend,
+            what_if: cell.what_if.clone(),
+        }
+    }
+}
+
 /// Runs the one cell that is meant.
-fn run(global: &Global, cell: &Cell, want: Want) -> Result<Reply, CommandError> {
+pub(super) fn run(global: &Global, cell: &Named, want: Want) -> Result<Reply, CommandError> {
+    run_with_layout(global, cell, want).map(|(reply, _)| reply)
+}
+
+/// The machines that are meant by a word.
+pub(super) fn sources(typed: &str) -> Result<Vec<Source>, CommandError> {
+    Ok(corpus::select(&[typed.to_owned()])?)
+}
+
+/// The one machine that is meant.
+pub(super) fn one_machine<'s>(typed: &str, sources: &'s [Source]) -> Result<&'s Source, CommandError> {
+    one(typed, "layouts", sources, |source| source.machine.name())
+}
+
+/// Runs the one cell that is meant; gives its layout too.
+pub(super) fn run_with_layout(global: &Global, cell: &Named, want: Want) -> Result<(Reply, Layout), CommandError> {
     let contestants = matrix::contestants(std::slice::from_ref(&cell.strategy))?;
     let contestant = one(&cell.strategy, "strategies", &contestants, |contestant| &contestant.name)?;
-    let sources = corpus::select(std::slice::from_ref(&cell.layout))?;
-    let machine = &one(&cell.layout, "layouts", &sources, |source| source.machine.name())?.machine;
+    let sources = sources(&cell.layout)?;
+    let machine = &one_machine(&cell.layout, &sources)?.machine;
     let own = machine.backends().first().copied().unwrap_or(Backend::Native);
     let backend = cell.backend.map_or(own, Backend::from);
-    let layout = machine.on(backend).map_err(|why| CommandError::NoCell {
-        layout: machine.name().to_owned(),
-        backend: backend.name(),
-        why: why.to_string(),
-    })?;
+    let layout = what_if::on(global, machine, backend, &cell.what_if)?;
     warn(global, &sources);
     let request =
         Request { plugin: contestant.plugin.clone(), strategy: contestant.name.clone(), layout: layout.render(), want };
-    Ok(run_cell(&request, &limits(global))?)
+    Ok((run_cell(&request, &limits(global))?, layout))
 }
 
-fn one<'a, T>(
+pub(super) fn one<'a, T>(
     typed: &str,
     what: &'static str,
     found: &'a [T],
@@ -76,7 +113,7 @@ fn one<'a, T>(
 }
 
 /// The text that was wanted, if there is one.
-fn shown<'r>(reply: &'r Reply, what: &'static str) -> Result<&'r str, CommandError> {
+pub(super) fn shown<'r>(reply: &'r Reply, what: &'static str) -> Result<&'r str, CommandError> {
     let record: &CellRecord = &reply.record;
     let text = record.text.clone().unwrap_or_default();
     let verdict = match record.verdict {

@@ -2,7 +2,7 @@
 //! `pgtlab compare`: the matrix, reported.
 
 use super::output::Output;
-use super::{CommandError, DIFFERENT, DONE, FAILED, limits, progress, warn};
+use super::{CommandError, DIFFERENT, DONE, FAILED, limits, progress, warn, what_if};
 use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
@@ -22,7 +22,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     let contestants = matrix::contestants(&asked.strategies)?;
     let sources = corpus::select(&asked.layouts)?;
     let backend = asked.backend.map(Backend::from);
-    let places = matrix::places(&sources, backend);
+    let places = matrix::places(&sources, backend, &asked.what_if);
     if let (true, Some(backend)) = (places.is_empty(), backend) {
         return Err(CommandError::NoCells { n_layouts: sources.len(), backend: backend.name() });
     }
@@ -30,6 +30,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     let output = Output::open(asked.output.as_deref())?;
 
     warn(global, &sources);
+    what_if::tell_all(global, &sources, backend, &asked.what_if);
     let records = run(global, &contestants, &places)?;
     let comparison =
         baseline.map(|baseline| baseline.compare(&records, |record| is_asked(record, asked, &contestants, &sources)));
@@ -63,7 +64,7 @@ fn run(global: &Global, contestants: &[Contestant], places: &[Place]) -> Result<
         Some(jobs) => jobs.get(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let bar = progress::bar(contestants.len() * places.len(), global.quiet);
+    let bar = progress::bar((contestants.len() * places.len()) as u64, "cells", global.quiet);
     let failure: Mutex<Option<RunError>> = Mutex::new(None);
     let run_one = |request: &Request| -> Reply {
         run_cell(request, &limits).unwrap_or_else(|error| {

@@ -1,31 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab import`: from a boot log to a layout file.
 
-use super::{CommandError, DONE, output};
-use crate::cli::Global;
+use super::{CommandError, DONE, output, what_if};
+use crate::cli::{Global, Import};
 use crate::corpus;
-use crate::input::Machine;
+use crate::input::{Derivation, InputError, Machine, no_cell};
+use crate::live;
 use crate::report::count;
+use pgtlab_core::bootlog::{BootLog, Imported, MapStage, Stage};
 use pgtlab_core::layout::{Backend, Layout};
 use std::io::stdin;
 
-pub(super) fn import(global: &Global, xen: bool, log: &str) -> Result<u8, CommandError> {
-    let machine = read(log)?;
+pub(super) fn import(global: &Global, asked: &Import) -> Result<u8, CommandError> {
+    let machine = read(asked)?;
     let own = machine.backends().first().copied().unwrap_or(Backend::Native);
-    let backend = if xen { Backend::Xen } else { own };
-    let layout = machine.on(backend).map_err(|why| CommandError::NoCell {
-        layout: machine.name().to_owned(),
-        backend: backend.name(),
-        why: why.to_string(),
-    })?;
+    let backend = if asked.xen { Backend::Xen } else { own };
+    let derivation = match (asked.full || asked.live, asked.plain) {
+        (true, _) => Derivation::Full,
+        (_, true) => Derivation::Plain,
+        _ => Derivation::DEFAULT,
+    };
+    let (layout, imported) = match (&machine, derivation) {
+        (Machine::Log { log, name }, Derivation::Full) => {
+            let imported = full(log, name, backend, asked.stage.into())?;
+            (what_if::changed(global, &imported.layout, &asked.what_if)?, Some(imported))
+        }
+        _ => (what_if::on(global, &machine, backend, &asked.what_if)?, None),
+    };
     output::print(&layout.render())?;
     if !global.quiet {
-        tell(&machine, &layout, !xen && own == Backend::Xen);
+        tell(&machine, &layout, !asked.xen && own == Backend::Xen, imported.as_ref(), asked.stage.into());
     }
     Ok(DONE)
 }
 
-fn read(log: &str) -> Result<Machine, CommandError> {
+fn full(log: &BootLog, name: &str, backend: Backend, stage: Stage) -> Result<Imported, CommandError> {
+    log.import(name, backend, stage).map_err(|fault| CommandError::NoCell {
+        layout: name.to_owned(),
+        backend: backend.name(),
+        why: no_cell(fault).to_string(),
+    })
+}
+
+fn read(asked: &Import) -> Result<Machine, CommandError> {
+    let Some(log) = asked.log.as_deref() else {
+        let place = "this machine";
+        let text = live::read_machine().map_err(|fault| InputError::Live { place: place.to_owned(), fault })?;
+        return Ok(Machine::from_bytes(text.as_bytes(), place, "live")?);
+    };
     if log == "-" {
         return Ok(Machine::from_reader(stdin().lock(), "standard input", "stdin")?);
     }
@@ -40,18 +62,23 @@ fn read(log: &str) -> Result<Machine, CommandError> {
 }
 
 /// Says what was understood.
-fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool) {
+fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool, imported: Option<&Imported>, stage: Stage) {
     let ram = size(layout.e820.ram_bytes());
     let ranges = count(layout.e820.entries().len(), "range", "ranges");
     match machine {
         Machine::Layout(_) => anstream::eprintln!("{}: a layout file; {ranges}, {ram} of RAM", layout.name),
         Machine::Log { log, name } => {
             let maps = count(log.maps().len(), "memory map", "memory maps");
-            let first = log.first_map().and_then(|map| map.entries.first()).map_or(0, |entry| entry.line);
+            let used = if imported.is_some() { log.map_of(stage) } else { log.first_map() };
+            let first = used.and_then(|map| map.entries.first()).map_or(0, |entry| entry.line);
             anstream::eprintln!(
                 "{name}: a {} log with {maps}; from the one at line {first}: {ranges}, {ram} of RAM",
                 log.kind()
             );
+            if let Some(imported) = imported {
+                tell_stages(log);
+                tell_taken(log, imported);
+            }
             if is_xen_anyway {
                 anstream::eprintln!("note: a PV guest's memory is Xen's making, so this is its layout under Xen");
             }
@@ -61,6 +88,52 @@ fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool) {
             }
         }
     }
+}
+
+/// Each map that was printed, by who printed it.
+fn tell_stages(log: &BootLog) {
+    for map in log.maps() {
+        let (Some(first), Some(last)) = (map.entries.first(), map.entries.last()) else { continue };
+        let whose = match map.stage {
+            MapStage::Hypervisor => "Xen's, of the whole machine",
+            MapStage::Bios => "the firmware's",
+            MapStage::Xen => "as Xen gave it to the kernel",
+            MapStage::User => "the user's, after mem= and memmap=",
+            MapStage::SetupData => "with the boot loader's data split off",
+            MapStage::Modified => "as the kernel changed it",
+        };
+        let n = count(map.entries.len(), "range", "ranges");
+        anstream::eprintln!("map: lines {} to {}, {n}: {whose}", first.line, last.line);
+    }
+}
+
+fn tell_taken(log: &BootLog, imported: &Imported) {
+    let n_doubts = log.notes().iter().filter(|note| note.kind.is_doubt()).count();
+    anstream::eprintln!(
+        "taken: {}; assumed: {}; not understood: {}",
+        count(imported.taken.len(), "line", "lines"),
+        count(imported.assumed.len(), "fact", "facts"),
+        count(n_doubts, "line", "lines")
+    );
+    anstream::eprintln!("taken lines: {}", runs(&imported.taken));
+    for assumed in &imported.assumed {
+        anstream::eprintln!("assumed: {assumed}");
+    }
+}
+
+/// `3-9, 12, 14-15`.
+fn runs(lines: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for line in lines {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *line => *last = *line,
+            _ => runs.push((*line, *line)),
+        }
+    }
+    let shown = |(first, last): &(usize, usize)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    runs.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// Bytes in MiB, or in GiB with one decimal where there is one GiB or more.

@@ -72,9 +72,20 @@ fn rules(winners: &[&Line], rules: &[String]) -> String {
         }
         many => Some(format!("{} of them break no rule", many.len())),
     };
-    let told: Vec<String> =
-        others.iter().rev().take(2).map(|line| format!("{} {}", line.strategy, broken(line, rules))).collect();
-    told.into_iter().rev().chain(clean).collect::<Vec<_>>().join("; ")
+    // Those that break the same rules are named together.
+    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    for line in others {
+        let broken = broken(line, rules);
+        match told.iter_mut().find(|(known, _)| *known == broken) {
+            Some((_, names)) => names.push(&line.strategy),
+            None => told.push((broken, vec![&line.strategy])),
+        }
+    }
+    let told = told.into_iter().map(|(broken, names)| match names.as_slice() {
+        [one] => format!("{one} {broken}"),
+        many => format!("{} {}", listed(many), broken.replacen("breaks", "break", 1)),
+    });
+    told.chain(clean).collect::<Vec<_>>().join("; ")
 }
 
 /// The rules it breaks, in their order.

@@ -68,7 +68,7 @@ const NOT_A_CRATE: [&str; 56] = [
 ];
 
 /// Types that the template names, or that the prelude brings: a strategy's type is called otherwise.
-const USED_TYPES: [&str; 20] = [
+const USED_TYPES: [&str; 19] = [
     "Box",
     "Clone",
     "Context",
@@ -83,7 +83,6 @@ const USED_TYPES: [&str; 20] = [
     "None",
     "Ok",
     "Option",
-    "PfnRange",
     "Range",
     "Some",
     "Strategy",

@@ -9,4 +9,9 @@ struct Sample;
 
 impl Strategy for Sample {}
 
-export_strategy!(Sample, summary = "answers every question with the default", aliases = ["least", "\"quoted\""]);
+export_strategy!(
+    Sample,
+    summary = "answers every question with the default",
+    aliases = ["least", "\"quoted\""],
+    stages = []
+);

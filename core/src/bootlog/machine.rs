@@ -136,24 +136,30 @@ impl BootLog {
         if e820.ram().next().is_none() {
             return Err(BootLogError::NoRam { line: entries.first().map_or(0, |entry| entry.line) });
         }
-        let fits = |kernel: &PhysRange| e820.one_ram_entry_holds(*kernel);
-        let kernel = [KERNEL, LOW_KERNEL].into_iter().find(fits).ok_or(BootLogError::NoRoomForKernel)?;
-        Ok(Layout {
-            name: name.to_owned(),
-            geometry,
-            e820,
-            kernel,
-            brk: kernel.end,
-            reservations: Vec::new(),
-            boot_mapped: BOOT_MAPPED,
-            switches: Switches { trampoline: true, ..Switches::DEFAULT },
-            nodes: Vec::new(),
-            acpi: None,
-            backend: Backend::Native,
-            xen: None,
-            p2m: P2m::default(),
-        })
+        place_kernel(name, e820, None)
     }
+}
+
+/// A machine with a kernel in it: where it is known to lie, else where it is loaded by default.
+pub(super) fn place_kernel(name: &str, e820: E820Map, known: Option<PhysRange>) -> Result<Layout, BootLogError> {
+    let fits = |kernel: &PhysRange| e820.one_ram_entry_holds(*kernel);
+    let by_default = || [KERNEL, LOW_KERNEL].into_iter().find(fits);
+    let kernel = known.or_else(by_default).ok_or(BootLogError::NoRoomForKernel)?;
+    Ok(Layout {
+        name: name.to_owned(),
+        geometry: Geometry::X86_64,
+        e820,
+        kernel,
+        brk: kernel.end,
+        reservations: Vec::new(),
+        boot_mapped: BOOT_MAPPED,
+        switches: Switches { trampoline: true, ..Switches::DEFAULT },
+        nodes: Vec::new(),
+        acpi: None,
+        backend: Backend::Native,
+        xen: None,
+        p2m: P2m::default(),
+    })
 }
 
 /// The Xen dom0 cell of a native layout, by the rules a log's is made by. What the layout reserves besides
@@ -175,7 +181,7 @@ pub fn derive_xen(layout: &Layout) -> Result<Layout, BootLogError> {
 ///           0   1000         a0000     100000
 /// kept      |res|-----RAM----|         |---RAM----| ..
 /// ```
-fn firmware_map(entries: &[LogEntry], geometry: &Geometry) -> Result<E820Map, BootLogError> {
+pub(super) fn firmware_map(entries: &[LogEntry], geometry: &Geometry) -> Result<E820Map, BootLogError> {
     let mut e820 = E820Map::new();
     let page_0 = PhysRange::from_numbers(0, geometry.page_bytes());
     let above_page_0 = PhysRange::new(page_0.end, geometry.phys_end);
@@ -225,7 +231,7 @@ fn check_entries(entries: &[LogEntry], geometry: &Geometry) -> Result<(), BootLo
 /// kernel |  | RAMDISK | p2m list | 3 pages | page tables ..  slack |
 ///        K                                                         xen_mapped, at a multiple of 4 MiB
 /// ```
-fn under_xen(mut layout: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
+pub(super) fn under_xen(mut layout: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
     let geometry = layout.geometry;
     let page_bytes = geometry.page_bytes();
     let ramdisk_start = layout.kernel.end.saturating_add(XEN_RAMDISK_OFFSET);

@@ -16,6 +16,8 @@
 use super::MapStage;
 use crate::addr::PhysRange;
 use crate::e820::E820Type;
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
 
 /// What stands before the range, and whose map that makes it.
 const PREFIXES: [(&str, MapStage); 9] = [
@@ -29,6 +31,10 @@ const PREFIXES: [(&str, MapStage); 9] = [
     ("extended:", MapStage::SetupData),
     (HYPERVISOR, MapStage::Hypervisor),
 ];
+
+/// Tells in one pass whether a line has any of them; most lines of a log have none.
+static WORDS: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::new(PREFIXES.map(|(prefix, _)| prefix)).expect("a few short words"));
 
 /// What Xen puts before each line of its own.
 pub(super) const HYPERVISOR: &str = "(XEN)";
@@ -68,7 +74,8 @@ pub(super) fn read(line: &str) -> Option<MapLine<'_>> {
     // Once, here: each attempt below would walk the same blanks again.
     let line = line.trim_end();
     let mut is_suspect = false;
-    for (prefix, stage) in PREFIXES {
+    let prefixes = if WORDS.is_match(line) { PREFIXES.as_slice() } else { &[] };
+    for &(prefix, stage) in prefixes {
         for (at, _) in line.match_indices(prefix) {
             // `superuser:` and `libxl-Xen:` are other words.
             if line[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')) {
@@ -148,12 +155,12 @@ fn bracket(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The end is held at 2^64 - 1, which no layout reaches.
-fn inclusive(start: &str, last: &str) -> Option<PhysRange> {
+pub(super) fn inclusive(start: &str, last: &str) -> Option<PhysRange> {
     Some(PhysRange::from_numbers(hex(start)?, hex(last)?.saturating_add(1)))
 }
 
 /// A number past 2^64 counts as the largest, so that its range is refused as too high and not overlooked.
-fn hex(word: &str) -> Option<u64> {
+pub(super) fn hex(word: &str) -> Option<u64> {
     let word = word.trim();
     let digits = word.strip_prefix("0x").unwrap_or(word);
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -29,6 +29,8 @@ impl fmt::Display for Note {
 pub enum NoteKind {
     /// The line looks like one of a memory map, in a form that is not known; it was not used.
     NotUnderstood(Excerpt),
+    /// The line looks like one about memory besides the map; it was not used.
+    FactNotUnderstood(Excerpt),
     /// The entry's type is not known; it counts as reserved.
     UnknownType(Excerpt),
     /// The entry has no type; it counts as reserved.
@@ -56,6 +58,7 @@ impl NoteKind {
     pub const fn is_doubt(&self) -> bool {
         match self {
             Self::NotUnderstood(_)
+            | Self::FactNotUnderstood(_)
             | Self::UnknownType(_)
             | Self::NoType
             | Self::MapEndsHere
@@ -70,6 +73,7 @@ impl fmt::Display for NoteKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotUnderstood(text) => write!(f, "looks like a memory map but is not understood: {text}"),
+            Self::FactNotUnderstood(text) => write!(f, "looks like a line about memory but is not understood: {text}"),
             Self::UnknownType(text) => write!(f, "{text} is no known type of memory; taken as reserved"),
             Self::NoType => f.write_str("the range has no type; taken as reserved"),
             Self::Repeated { line } => write!(f, "repeats line {line}"),

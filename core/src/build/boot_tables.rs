@@ -47,7 +47,14 @@ pub(super) fn root(layout: &Layout) -> Result<Mmu<'_>, LayoutConflict> {
 }
 
 /// Sets up the tables the boot code left, as the strategy says its kernel finds them.
+///
+/// On an error the tables are as they were before.
 pub(super) fn set_up(machine: &mut Machine<'_>, boot: &Boot) -> Result<(), LayoutConflict> {
+    let before = machine.mmu.tables.clone();
+    set_up_all(machine, boot).inspect_err(|_| machine.mmu.tables = before)
+}
+
+fn set_up_all(machine: &mut Machine<'_>, boot: &Boot) -> Result<(), LayoutConflict> {
     let layout = machine.layout;
     let geometry = layout.geometry;
     let max_pfn_mapped = match layout.xen {

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::geometry::{Geometry, Level};
 use crate::strategy::{
     Access, Alias, Context, KeptLarge, LeafQuestion, OnEmptyGib, Page, PageQuestion, PageSizes, PastEnd, Piece, Range,
-    Stage, WriteQuestion,
+    SplitLarge, Stage, WriteQuestion,
 };
 use crate::table::TableId;
 
@@ -128,6 +128,10 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
                 let Some(below) = level.below() else { unreachable!("level 1 is filled above") };
                 let prot = if entry.is_large() { entry.flags() - EntryFlags::LARGE } else { prot };
                 let (child, is_fixmap) = self.take(below)?;
+                if entry.is_large() && self.range.split_large == SplitLarge::KeepsRest {
+                    let large = if below == Level::L1 { EntryFlags::empty() } else { EntryFlags::LARGE };
+                    self.write_leaves(child, 0, PfnRange::new(at.align_down(span), next), prot | large)?;
+                }
                 let child_end = if is_root { next.min(end) } else { end };
                 last = self.fill(child, at, child_end, piece, prot)?;
                 self.close(child, is_fixmap);

@@ -91,6 +91,8 @@ pub(crate) struct Machine<'l> {
     pub(crate) reserved_before: u64,
     pub(crate) largest_request: u64,
     reads_map: bool,
+    /// What makes the layout impossible, if its boot tables cannot be laid out.
+    pub(crate) conflict: Option<LayoutConflict>,
     built: Option<AtBuildDone>,
 }
 
@@ -138,6 +140,7 @@ impl<'l> Machine<'l> {
             reserved_before: 0,
             largest_request: 0,
             reads_map: watch.map || watch.rules,
+            conflict: None,
             built: None,
         })
     }
@@ -263,6 +266,7 @@ impl<'l> Machine<'l> {
         };
         Built {
             end,
+            boot: self.boot,
             records: self.records,
             findings: self.rules.map_or_else(Vec::new, Rules::into_findings),
             measures,

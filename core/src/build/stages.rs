@@ -29,7 +29,14 @@ pub(super) fn boot_stage(machine: &mut Machine<'_>, decider: &mut dyn Decider) -
     if most < boot.identity_tables || most < boot.pool_pages {
         return Err(machine.fault("the boot answer asks for more BRK pages than the machine has"));
     }
-    boot_tables::set_up(machine, &boot).map_err(|conflict| machine.fault(conflict.to_string()))?;
+    boot_tables::set_up(machine, &boot).map_err(|conflict| {
+        let fault = machine.fault(conflict.to_string());
+        // Whoever asks for more BRK pages than Linux has may meet what lies behind them.
+        if boot.identity_tables <= geometry.identity_table_pages {
+            machine.conflict = Some(conflict);
+        }
+        fault
+    })?;
     reserve_what_is_in_use(machine, boot.builder_frames, boot.identity_tables);
     if 0 < boot.pool_pages {
         let start = geometry.pfn_down(layout.brk);

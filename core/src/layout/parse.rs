@@ -126,6 +126,7 @@ impl<'t> Reader<'t> {
     fn read_fact(&mut self, key: Key, line: usize, words: &mut Words<'t>) -> Result<(), LayoutError> {
         match key {
             Key::Name => self.name = Some(words.expect("NAME")?.text),
+            Key::Geometry => self.read_geometry(words)?,
             Key::E820 => self.read_e820(line, words)?,
             Key::Kernel => self.kernel = Some(self.range(words)?),
             Key::Brk => self.brk = Some(self.address(words, "START, a hex address")?),
@@ -155,6 +156,16 @@ impl<'t> Reader<'t> {
             Key::XenMfnList => self.xen_mfn_list = Some(self.address(words, "ADDR, a hex address")?),
             Key::P2m => self.read_p2m(words)?,
         }
+        Ok(())
+    }
+
+    /// What addresses may be depends on it, so it stands before them.
+    fn read_geometry(&mut self, words: &mut Words<'t>) -> Result<(), LayoutError> {
+        const EXPECTED: &str = "`x86-64` or `tiny`, before the first address";
+        let word = words.expect(EXPECTED)?;
+        let has_address = self.seen.iter().zip(Key::ALL).any(|(seen, (key, _))| seen.is_some() && key.has_address());
+        let geometry = Geometry::named(word.text).filter(|_| !has_address);
+        self.geometry = geometry.ok_or_else(|| self.wrong(word, EXPECTED))?;
         Ok(())
     }
 

@@ -13,8 +13,8 @@ impl Layout {
     /// `gbpages`, which the imported machines always state.
     ///
     /// Reading the text gives an equal layout as long as the layout could have come from a file: names
-    /// are one word (any character that cannot stand in one is written as `-`), and the geometry is
-    /// [`Geometry::X86_64`].
+    /// are one word (any character that cannot stand in one is written as `-`), and the geometry is one that
+    /// has a name.
     #[must_use]
     pub fn render(&self) -> String {
         self.to_file().to_string()
@@ -27,6 +27,9 @@ impl Layout {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_xen = self.backend == Backend::Xen;
         writeln!(f, "name {}", one_word(&self.name))?;
+        if self.geometry != Geometry::X86_64 {
+            writeln!(f, "geometry {}", self.geometry.name())?;
+        }
         for entry in self.e820.entries() {
             writeln!(f, "e820 {} {}", bytes(entry.range), entry.kind.number())?;
         }

@@ -13,12 +13,12 @@ use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::e820::E820Entry;
 use crate::layout::{Backend, Node};
 use crate::strategy::{
-    Context, Facts, LeafQuestion, PageQuestion, Range, RangeDone, Services, Stage, Strategy, WriteQuestion,
+    Context, Facts, LeafQuestion, Options, PageQuestion, Range, RangeDone, Services, Stage, Strategy, WriteQuestion,
 };
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::{PrefixRefTrait, PrefixTypeTrait};
 use abi_stable::sabi_trait::TD_Opaque;
-use abi_stable::std_types::{ROption, RResult, RVec};
+use abi_stable::std_types::{ROption, RResult, RString, RVec};
 use std::cell::{OnceCell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
@@ -171,6 +171,18 @@ impl<S: Strategy> RawStrategy for Adapter<S> {
     fn finish(&mut self) -> RResult<(), RawFault> {
         let strategy = self.strategy.take();
         guard(|| drop(strategy)).into()
+    }
+
+    fn configure(&mut self, options: RVec<RString>) -> RResult<(), RawFault> {
+        let Some(strategy) = &mut self.strategy else { return RResult::ROk(()) };
+        let mut texts = options.into_iter().map(RString::into_string);
+        let mut values = Vec::new();
+        while let (Some(key), Some(value)) = (texts.next(), texts.next()) {
+            values.push((key, value));
+        }
+        let configured = guard(|| strategy.configure(&Options::new(values)));
+        self.is_poisoned = configured.is_err();
+        configured.into()
     }
 }
 

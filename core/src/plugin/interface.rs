@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The border itself: what a plugin offers the host, and the host a plugin.
 //!
-//! Both traits grow at their end only: a method behind `last_prefix_field` is optional for older plugins.
+//! Both traits and the root module grow at their end only: what stands behind `last_prefix_field` is
+//! optional for older plugins, and has a default for them.
 #![expect(non_local_definitions, reason = "`sabi_trait` of abi_stable 0.11.3 expands to impls inside a const")]
 #![expect(unsafe_code, unused_qualifications, reason = "what abi_stable's macros expand to")]
 #![expect(unreachable_pub, reason = "abi_stable's macros copy the visibility, and generate items that need `pub`")]
 
-use super::numbers::SEMANTICS;
+use super::numbers::BASE;
 use super::raw::{
     RawAccess, RawAccessQuestion, RawBoot, RawE820Entry, RawFacts, RawFault, RawLeafQuestion, RawNode, RawPage,
     RawPageQuestion, RawPlan, RawRange, RawRangeDone, RawTableSpace, RawWriteQuestion, Span,
@@ -17,7 +18,7 @@ use abi_stable::library::RootModule;
 use abi_stable::package_version_strings;
 use abi_stable::sabi_trait;
 use abi_stable::sabi_types::{RMut, VersionStrings};
-use abi_stable::std_types::{RBox, ROption, RResult, RSlice, RStr, RVec};
+use abi_stable::std_types::{RBox, ROption, RResult, RSlice, RStr, RString, RVec};
 use abi_stable::type_layout::tagging::Tag;
 use std::fmt;
 
@@ -63,6 +64,12 @@ pub trait RawStrategy {
     /// Drops the author's value, so that a panic there is an answer too. Asked once, last.
     #[sabi(last_prefix_field)]
     fn finish(&mut self) -> RResult<(), RawFault>;
+    /// The values of its options, keys and values one after the other; asked once, first, and not of a plugin
+    /// that declares none. Since 1.1.
+    fn configure(&mut self, options: RVec<RString>) -> RResult<(), RawFault> {
+        let _ = options;
+        RResult::RErr(RawFault::of_older_plugin())
+    }
 }
 
 /// A strategy behind the border, owned by the host.
@@ -73,7 +80,7 @@ pub type StrategyBox = RawStrategy_TO<'static, RBox<()>>;
 #[derive(StableAbi, Debug)]
 #[sabi(kind(Prefix(prefix_ref = StrategyModuleRef, prefix_fields = StrategyModulePrefix)))]
 #[sabi(missing_field(option))]
-#[sabi(tag = Tag::uint(SEMANTICS))]
+#[sabi(tag = Tag::uint(BASE))]
 pub struct StrategyModule {
     /// Makes the strategy of one boot.
     #[sabi(last_prefix_field)]

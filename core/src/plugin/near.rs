@@ -9,12 +9,12 @@ use crate::decide::{Decider, StrategyFault};
 use crate::geometry::Geometry;
 use crate::layout::Switches;
 use crate::strategy::{
-    Access, Boot, Context, Facts, LastRange, LeafQuestion, Page, PageQuestion, PgtBuf, Plan, Pool, Range, RangeDone,
-    Stage, TableSpace, WriteQuestion,
+    Access, Boot, Context, Facts, LastRange, LeafQuestion, Options, Page, PageQuestion, PgtBuf, Plan, Pool, Range,
+    RangeDone, Stage, TableSpace, WriteQuestion,
 };
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::RMut;
-use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RVec};
+use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec};
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -46,6 +46,18 @@ impl PluginStrategy {
             RResult::ROk(raw) => Ok(Self { raw }),
             RResult::RErr(fault) => Err(PluginFault(describe(&fault))),
         }
+    }
+
+    /// Gives it the values of all the options it declares, before any stage.
+    ///
+    /// # Errors
+    /// Its `configure` panicked.
+    pub fn configure(&mut self, options: &Options) -> Result<(), PluginFault> {
+        let texts: RVec<RString> = options.iter().flat_map(|(key, value)| [key.into(), value.into()]).collect();
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.raw.configure(texts).into_result().map_err(|fault| PluginFault(describe(&fault)))
     }
 
     /// Drops the author's value.

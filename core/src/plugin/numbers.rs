@@ -2,15 +2,19 @@
 //! The numbers under which enums cross the border, and the digest that both sides compare.
 //!
 //! A layout check sees that a field is a `u32`; it does not see what 3 means. [`SEMANTICS`] is computed
-//! from every name and number here, and stands in the root module's layout: a plugin that was built with
-//! other meanings is refused instead of misunderstood.
+//! from every name and number here: a plugin that was built with other meanings is refused instead of
+//! misunderstood. It grows as the interface does: what a minor version adds is mixed into the digest of the
+//! one before, so that a host of version 1.3 still knows the digest that a plugin of 1.1 must have
+//! ([`semantics_at`]). The digest of minor version 0, which all of a major version share, stands in the root
+//! module's layout.
 
+use super::INTERFACE;
 use super::raw::{UnknownNumber, Wire};
 use crate::e820::E820Type;
 use crate::layout::Backend;
 use crate::strategy::{
     Alias, BuilderFrames, KeptLarge, MaxPfnMapped, Memtest, NativeMap, NodeData, OnEmptyGib, P2mUse, PageSizes,
-    PastEnd, Stage,
+    PastEnd, SplitLarge, Stage,
 };
 
 /// Raised when a method's meaning changes although no type and no number does.
@@ -82,6 +86,7 @@ numbers! {
     PastEnd { Clear = 1, ClearHoles = 2, ClearHolesAround = 3 }
     OnEmptyGib { Drop = 1, Map = 2 }
     KeptLarge { IsPassed = 1, MovesLast = 2 }
+    SplitLarge { DropsRest = 1, KeepsRest = 2 }
     Alias { Fixmap = 1, DirectMap = 2 }
     PlanKind { Map = 1, Done = 2 }
     SpaceKind { Buffer = 1, PageByPage = 2, Panic = 3 }
@@ -126,9 +131,38 @@ impl Wire for PageSizes {
     }
 }
 
+/// What each minor version of this major one added, by name and number; the first is version 1's. What was
+/// added is not added to the numbers above as well.
+const ADDED: &[&[(&str, u32)]] = &[&[("RawStrategy::configure", 1)]];
+
+const _: () = assert!(ADDED.len() == INTERFACE.minor as usize);
+
 /// The digest of what the interface means: its revision, and the name and number of every stage and of
 /// every value that crosses as a number. Two sides with one digest speak of the same things.
-pub const SEMANTICS: u64 = {
+pub const SEMANTICS: u64 = digest_at(INTERFACE.minor);
+
+/// The digest of an earlier minor version of this major one; nothing for a later one.
+#[must_use]
+pub const fn semantics_at(minor: u32) -> Option<u64> {
+    if INTERFACE.minor < minor { None } else { Some(digest_at(minor)) }
+}
+
+const fn digest_at(minor: u32) -> u64 {
+    let mut digest = BASE;
+    let mut version = 0;
+    while version < minor as usize {
+        let mut i = 0;
+        while i < ADDED[version].len() {
+            digest = mix(mix_text(digest, ADDED[version][i].0), ADDED[version][i].1);
+            i += 1;
+        }
+        version += 1;
+    }
+    digest
+}
+
+/// The digest of minor version 0.
+pub(super) const BASE: u64 = {
     let mut digest = mix(FNV_OFFSET, INTERFACE_REVISION);
     let mut i = 0;
     while i < NUMBERS.len() {
@@ -177,6 +211,14 @@ mod tests {
     fn the_digest_moves_with_names_and_with_numbers() {
         assert_ne!(mix(FNV_OFFSET, 30), mix(FNV_OFFSET, 35));
         assert_ne!(mix_text(FNV_OFFSET, "Alias::Fixmap"), mix_text(FNV_OFFSET, "Alias::DirectMap"));
+    }
+
+    #[test]
+    fn an_earlier_minor_version_keeps_its_digest() {
+        assert_eq!(semantics_at(0), Some(BASE));
+        assert_eq!(semantics_at(INTERFACE.minor), Some(SEMANTICS));
+        assert_eq!(semantics_at(INTERFACE.minor + 1), None);
+        assert_ne!(semantics_at(0), semantics_at(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::layout::{Node, Switches};
 use crate::strategy::{
     Access, Alias, Boot, BuilderFrames, Facts, KeptLarge, LastRange, LeafQuestion, MaxPfnMapped, Memtest, NativeMap,
     NodeData, OnEmptyGib, P2mUse, Page, PageQuestion, PageSizes, PastEnd, PgtBuf, Piece, Plan, Pool, Range, RangeDone,
-    TableSpace, WriteQuestion,
+    SplitLarge, TableSpace, WriteQuestion,
 };
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RString, RVec};
@@ -261,6 +261,7 @@ pub struct RawRange {
     pub past_end: u32,
     pub on_empty_gib: u32,
     pub kept_large: u32,
+    pub split_large: u32,
 }
 
 impl Wire for Range {
@@ -273,6 +274,7 @@ impl Wire for Range {
             past_end: self.past_end.to_raw(),
             on_empty_gib: self.on_empty_gib.to_raw(),
             kept_large: self.kept_large.to_raw(),
+            split_large: self.split_large.to_raw(),
         }
     }
 
@@ -283,6 +285,7 @@ impl Wire for Range {
             past_end: PastEnd::from_raw(raw.past_end)?,
             on_empty_gib: OnEmptyGib::from_raw(raw.on_empty_gib)?,
             kept_large: KeptLarge::from_raw(raw.kept_large)?,
+            split_large: SplitLarge::from_raw(raw.split_large)?,
         })
     }
 }
@@ -396,6 +399,11 @@ pub struct RawFault {
 }
 
 impl RawFault {
+    /// The answer to a question that an older plugin was not built with. The host does not ask it then.
+    pub(super) fn of_older_plugin() -> Self {
+        Self { kind: 0, text: "it was built before this was asked".into(), place: RString::new() }
+    }
+
     pub(super) fn new(kind: FaultKind, text: String, place: String) -> Self {
         Self { kind: kind.to_raw(), text: text.into(), place: place.into() }
     }

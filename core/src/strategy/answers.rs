@@ -284,6 +284,15 @@ pub enum KeptLarge {
     MovesLast,
 }
 
+/// What becomes of a large leaf that a piece lies in and does not fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitLarge {
+    /// Only what the piece maps is mapped by the new table.
+    DropsRest,
+    /// All that the leaf mapped is mapped by the new table, with the leaf's own bits.
+    KeepsRest,
+}
+
 /// A range to be mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -297,6 +306,8 @@ pub struct Range {
     pub on_empty_gib: OnEmptyGib,
     /// Whether kept large leaves count.
     pub kept_large: KeptLarge,
+    /// What becomes of a large leaf that is split.
+    pub split_large: SplitLarge,
 }
 
 impl Range {
@@ -309,6 +320,7 @@ impl Range {
             past_end: PastEnd::Clear,
             on_empty_gib: OnEmptyGib::Drop,
             kept_large: KeptLarge::IsPassed,
+            split_large: SplitLarge::DropsRest,
         }
     }
 }

@@ -175,6 +175,17 @@ impl<'a> Context<'a> {
         Some(PfnRange::new(start, start.saturating_add(n)))
     }
 
+    /// The highest `n` free pages in a row that live tables map at this moment: pages that can become tables
+    /// on any back end, since they can be written to now and have no mapping but that one. For none, an empty
+    /// range.
+    #[must_use]
+    pub fn find_mapped_pages(&self, n: u64) -> Option<PfnRange> {
+        if n == 0 {
+            return Some(PfnRange::default());
+        }
+        self.mapped().into_iter().rev().find_map(|pages| self.find_free_pages(pages, n))
+    }
+
     /// The first free block at or after `start`, its start aligned to `align`
     /// (`memblock_x86_find_in_range_size`).
     #[must_use]

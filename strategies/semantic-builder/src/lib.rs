@@ -13,7 +13,8 @@
 //!   outgrow and no pool to run dry.
 //! * *Cover.* Ranges are those of memory, in whole pages, and entries around a range that lie over no memory
 //!   are cleared, so what the boot code mapped too much disappears. A large leaf of the boot code that
-//!   lies half over a hole is split by the 4K piece that ends there.
+//!   lies half over a hole is split by the 4K piece that ends there, and what the leaf mapped besides stays
+//!   mapped: tables may lie in it.
 //!
 //! **Where tables go.** First into free blocks below the crash-kernel line that are not the largest one there,
 //! so that room for a crash kernel stays; then as high as memory is mapped; the first MiB and the largest
@@ -27,9 +28,10 @@ mod supply;
 use pgtlab_core::addr::{Pfn, PfnRange};
 use pgtlab_core::geometry::Level;
 use pgtlab_core::strategy::{
-    Context, Facts, KeptLarge, OnEmptyGib, Page, PageQuestion, PastEnd, Piece, Plan, Range, RangeDone, Strategy,
-    TableSpace, merge_pieces, split_range,
+    Context, Facts, KeptLarge, OnEmptyGib, Page, PageQuestion, PastEnd, Piece, Plan, Range, RangeDone, SplitLarge,
+    Strategy, TableSpace, merge_pieces, split_range,
 };
+use std::cmp::Reverse;
 use supply::{Free, Supply, Use};
 
 /// See the crate's page.
@@ -40,6 +42,8 @@ pub struct SemanticBuilder {
     todo: Vec<PfnRange>,
     /// What live tables map, ascending and merged.
     mapped: Vec<PfnRange>,
+    /// What the range at hand maps.
+    at_hand: Vec<PfnRange>,
     /// Pages for the tables of the range at hand, best first.
     supply: Supply,
     /// Why there is no range to go on with.
@@ -75,57 +79,90 @@ impl SemanticBuilder {
         self.is_started = true;
     }
 
-    /// The range with which the build can go on: the first one to do, cut to what there are tables for, or
-    /// a later one where the first has none.
+    /// The range with which the build can go on.
     fn next_range(&mut self, cx: &Context<'_>) -> Range {
         let free = Free::find(cx, &self.mapped);
         // Room for a crash kernel is given up only where nothing else lets the build go on.
         for least in [Use::High, Use::FirstMib, Use::CrashKernelRoom] {
+            let has_plenty =
+                self.tables_for_all(cx) <= Supply::outside(cx.facts(), &free, PfnRange::default(), least).len();
             for at in 0..self.todo.len() {
-                if let Some(pages) = self.most_possible(cx, &free, self.todo[at], least) {
-                    self.todo[at].start = pages.end;
-                    if self.todo[at].is_empty() {
-                        self.todo.remove(at);
-                    }
-                    return range(cx.facts(), pages);
+                let whole = self.todo[at];
+                let longest = self.most_possible(cx, &free, whole, least);
+                let first = || PfnRange::new(whole.start, self.first_step(cx.facts(), whole));
+                let is_no_loss = |pages: &PfnRange| has_plenty || self.cost(cx, &[*pages]) <= free.gain(*pages);
+                let chosen = longest.map(|longest| [longest, first()]).into_iter().flatten().find(is_no_loss);
+                if let Some(pages) = chosen.filter(|pages| self.can_map(cx, &free, &[*pages], least)) {
+                    return self.choose(cx, &free, &[pages], least);
                 }
             }
         }
+        // Piece by piece all that is left costs more tables than it brings. Pieces that share tables may bring
+        // more together; else what brings most goes first.
+        match self.together(cx, &free).or_else(|| self.least_loss(cx, &free)) {
+            Some(parts) => self.choose(cx, &free, &parts, Use::CrashKernelRoom),
+            None => self.give_up(cx, &free),
+        }
+    }
+
+    /// Takes the parts from what is to do, and sets aside where their tables come from.
+    fn choose(&mut self, cx: &Context<'_>, free: &Free, parts: &[PfnRange], least: Use) -> Range {
+        let pages = hull(parts);
+        self.supply = Supply::outside(cx.facts(), free, pages, least);
+        let rest = self.todo.iter().flat_map(|part| {
+            let below = PfnRange::new(part.start, part.end.min(pages.start));
+            let above = PfnRange::new(part.start.max(pages.end), part.end);
+            [below, above]
+        });
+        self.todo = rest.filter(|part| !part.is_empty()).collect();
+        self.at_hand = parts.to_vec();
+        range(cx.facts(), parts)
+    }
+
+    fn give_up(&mut self, cx: &Context<'_>, free: &Free) -> Range {
         let facts = cx.facts();
         let first = self.todo.first().copied().unwrap_or_default();
-        let step = PfnRange::new(first.start, first_step(facts, first));
-        let have = Supply::outside(facts, &free, step, Use::CrashKernelRoom).len();
-        let more = cx.tables_needed(&range(facts, step)).saturating_sub(have);
+        let step = PfnRange::new(first.start, self.first_step(facts, first));
+        let have = Supply::outside(facts, free, step, Use::CrashKernelRoom).len();
+        let more = self.cost(cx, &[step]).saturating_sub(have);
         let bytes = facts.geometry.bytes(first);
         self.stuck = Some(format!(
             "no builder can map this machine: {more} more mapped pages are needed before [mem {:#018x}-{:#018x}]",
             bytes.start,
             bytes.end.saturating_sub(1)
         ));
-        range(facts, step)
+        range(facts, &[step])
     }
 
-    /// Progress: the longest start of `whole` whose tables find room in mapped free memory outside it, of
-    /// blocks used at least as willingly as `least`. Ends inside `whole` are those of the largest leaves,
+    /// Tables that mapping the parts takes.
+    fn cost(&self, cx: &Context<'_>, parts: &[PfnRange]) -> u64 {
+        cx.tables_needed(&range(cx.facts(), parts))
+    }
+
+    /// At most so many tables are needed for all there is to do.
+    fn tables_for_all(&self, cx: &Context<'_>) -> u64 {
+        self.todo.iter().map(|part| self.cost(cx, &[*part])).sum()
+    }
+
+    /// Progress: whether the tables of the range find room in mapped free memory outside it, of blocks used
+    /// at least as willingly as `least`.
+    fn can_map(&self, cx: &Context<'_>, free: &Free, parts: &[PfnRange], least: Use) -> bool {
+        self.cost(cx, parts) <= Supply::outside(cx.facts(), free, hull(parts), least).len()
+    }
+
+    /// The longest start of `whole` that can be mapped. Ends inside `whole` are those of the largest leaves,
     /// so that none is given away. Where room for a crash kernel is used to map memory above it, one leaf
     /// is enough: what it maps provides for the rest.
-    fn most_possible(&mut self, cx: &Context<'_>, free: &Free, whole: PfnRange, least: Use) -> Option<PfnRange> {
+    fn most_possible(&self, cx: &Context<'_>, free: &Free, whole: PfnRange, least: Use) -> Option<PfnRange> {
         let facts = *cx.facts();
-        let mut try_end = |end: Pfn| {
-            let pages = PfnRange::new(whole.start, end);
-            let supply = Supply::outside(&facts, free, pages, least);
-            let is_enough = cx.tables_needed(&range(&facts, pages)) <= supply.len();
-            if is_enough {
-                self.supply = supply;
-            }
-            is_enough
-        };
+        let up_to = |end: Pfn| PfnRange::new(whole.start, end);
+        let can_end = |end: Pfn| self.can_map(cx, free, &[up_to(end)], least);
+        let first = self.first_step(&facts, whole);
         let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
         if least == Use::CrashKernelRoom && line <= whole.start {
-            let end = first_step(&facts, whole);
-            return try_end(end).then(|| PfnRange::new(whole.start, end));
+            return can_end(first).then(|| up_to(first));
         }
-        if try_end(whole.end) {
+        if can_end(whole.end) {
             return Some(whole);
         }
         let levels = if facts.switches.gbpages { &[Level::L3, Level::L2][..] } else { &[Level::L2][..] };
@@ -136,31 +173,85 @@ impl SemanticBuilder {
             let (mut possible, mut impossible) = (0, whole.end.offset_from(base).div_ceil(span));
             while possible + 1 < impossible {
                 let middle = possible + (impossible - possible) / 2;
-                if try_end(base.saturating_add(middle * span)) { possible = middle } else { impossible = middle }
+                if can_end(base.saturating_add(middle * span)) { possible = middle } else { impossible = middle }
             }
-            let end = base.saturating_add(possible * span);
-            if 0 < possible && try_end(end) {
-                return Some(PfnRange::new(whole.start, end));
+            if 0 < possible {
+                return Some(up_to(base.saturating_add(possible * span)));
             }
         }
-        None
+        can_end(first).then(|| up_to(first))
+    }
+
+    /// The end of the smallest step from the start of `whole`: what one table of level 1 could map. Of what
+    /// the boot code has mapped by a large leaf a page will do: the table keeps the rest of it, so the other
+    /// pages of the leaf can become that table.
+    fn first_step(&self, facts: &Facts, whole: PfnRange) -> Pfn {
+        let span = facts.geometry.pages_per_entry(Level::L2);
+        let base = whole.start.align_down(span);
+        let block = PfnRange::new(base, base.saturating_add(span));
+        let is_large = facts.switches.pse && whole.covers(block);
+        let is_mapped = self.mapped.iter().any(|mapped| mapped.contains(whole.start));
+        if is_mapped && !is_large { whole.start.saturating_add(1) } else { block.end.min(whole.end) }
+    }
+
+    /// All there is to do below one table, of any level, that costs no more tables than it brings.
+    fn together(&self, cx: &Context<'_>, free: &Free) -> Option<Vec<PfnRange>> {
+        let geometry = cx.facts().geometry;
+        (Level::L1.get()..geometry.root_level().get()).find_map(|level| {
+            let span = geometry.pages_per_table(Level::new(level));
+            let mut bases: Vec<Pfn> = self.todo.iter().map(|part| part.start.align_down(span)).collect();
+            bases.dedup();
+            let groups = bases.into_iter().map(|base| self.within(PfnRange::new(base, base.saturating_add(span))));
+            let is_no_loss = |parts: &Vec<PfnRange>| {
+                let gain = parts.iter().map(|part| free.gain(*part)).sum::<u64>();
+                self.cost(cx, parts) <= gain && self.can_map(cx, free, parts, Use::CrashKernelRoom)
+            };
+            groups.into_iter().find(is_no_loss)
+        })
+    }
+
+    /// What there is to do inside the pages.
+    fn within(&self, pages: PfnRange) -> Vec<PfnRange> {
+        self.todo.iter().map(|part| part.intersect(pages)).filter(|part| !part.is_empty()).collect()
+    }
+
+    /// The smallest step, of all there is to do, that can be mapped: the one that brings most, and of those
+    /// that bring alike the one that costs least.
+    fn least_loss(&self, cx: &Context<'_>, free: &Free) -> Option<Vec<PfnRange>> {
+        let steps = self.todo.iter().flat_map(|part| {
+            let mut rest = *part;
+            std::iter::from_fn(move || {
+                let step = PfnRange::new(rest.start, self.first_step(cx.facts(), rest));
+                let is_over = rest.is_empty();
+                rest.start = step.end;
+                (!is_over).then(|| self.within(step))
+            })
+        });
+        let worth = |step: &Vec<PfnRange>| {
+            let gain = step.iter().map(|part| free.gain(*part)).sum::<u64>();
+            (gain, Reverse(self.cost(cx, step)))
+        };
+        steps.filter(|step| self.can_map(cx, free, step, Use::CrashKernelRoom)).max_by_key(worth)
     }
 }
 
-/// The end of the first step of `whole` that one table of level 1 could map.
-fn first_step(facts: &Facts, whole: PfnRange) -> Pfn {
-    let span = facts.geometry.pages_per_entry(Level::L2);
-    whole.start.align_down(span).saturating_add(span).min(whole.end)
+/// From the first part to the last.
+fn hull(parts: &[PfnRange]) -> PfnRange {
+    match (parts.first(), parts.last()) {
+        (Some(first), Some(last)) => PfnRange::new(first.start, last.end),
+        _ => PfnRange::default(),
+    }
 }
 
 /// Cover: memory and nothing else. The first MiB is mapped in 4K pages whatever lies there.
-fn range(facts: &Facts, pages: PfnRange) -> Range {
-    let pieces: Vec<Piece> = merge_pieces(split_range(facts, pages));
+fn range(facts: &Facts, parts: &[PfnRange]) -> Range {
+    let pieces: Vec<Piece> = parts.iter().flat_map(|part| merge_pieces(split_range(facts, *part))).collect();
     Range {
         past_end: PastEnd::ClearHolesAround,
         on_empty_gib: OnEmptyGib::Map,
         kept_large: KeptLarge::MovesLast,
-        ..Range::new(pages, pieces)
+        split_large: SplitLarge::KeepsRest,
+        ..Range::new(hull(parts), pieces)
     }
 }
 
@@ -193,7 +284,7 @@ impl Strategy for SemanticBuilder {
     }
 
     fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        supply::insert(&mut self.mapped, done.pages);
+        self.at_hand.drain(..).for_each(|part| supply::insert(&mut self.mapped, part));
         let mapped = cx.facts().max_pfn_mapped.max(done.last_mapped);
         cx.set_max_pfn_mapped(mapped);
     }

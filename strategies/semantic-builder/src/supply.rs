@@ -76,6 +76,8 @@ impl Supply {
 /// Memory that is not reserved, in whole pages. The first page is left out, as memblock leaves it out.
 #[derive(Debug)]
 pub(crate) struct Free {
+    /// All of it, ascending.
+    all: Vec<PfnRange>,
     /// What of it live tables map, ascending.
     mapped: Vec<PfnRange>,
     /// The longest run of it, mapped or not, below the crash-kernel line.
@@ -86,7 +88,7 @@ impl Free {
     pub(crate) fn find(cx: &Context<'_>, mapped: &[PfnRange]) -> Self {
         let geometry = cx.facts().geometry;
         let line = geometry.pfn_down(geometry.crashkernel_end);
-        let mut free = Self { mapped: Vec::new(), crash_kernel_room: PfnRange::default() };
+        let mut free = Self { all: Vec::new(), mapped: Vec::new(), crash_kernel_room: PfnRange::default() };
         let mut reserved = cx.reserved().iter().peekable();
         for region in cx.memory() {
             let mut at = region.start;
@@ -100,12 +102,28 @@ impl Free {
                 if free.crash_kernel_room.len() < low.len() {
                     free.crash_kernel_room = low;
                 }
+                if !pages.is_empty() {
+                    free.all.push(pages);
+                }
                 free.mapped.extend(mapped.iter().map(|part| part.intersect(pages)).filter(|part| !part.is_empty()));
                 at = block.map_or(region.end, |block| block.end);
             }
         }
         free
     }
+}
+
+impl Free {
+    /// How many free pages mapping the range adds to those that are mapped.
+    pub(crate) fn gain(&self, range: PfnRange) -> u64 {
+        overlap(&self.all, range) - overlap(&self.mapped, range)
+    }
+}
+
+/// How many pages the ranges, ascending, share with one.
+fn overlap(ranges: &[PfnRange], range: PfnRange) -> u64 {
+    let first = ranges.partition_point(|part| part.end <= range.start);
+    ranges[first..].iter().take_while(|part| part.start < range.end).map(|part| part.intersect(range).len()).sum()
 }
 
 /// Adds a range to a list of ranges, ascending and merged.

@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Name,
+    Geometry,
     E820,
     Kernel,
     Brk,
@@ -31,8 +32,9 @@ pub(super) enum Key {
 
 impl Key {
     /// Every key, in the order of its discriminant.
-    pub(super) const ALL: [(Self, &'static str); 21] = [
+    pub(super) const ALL: [(Self, &'static str); 22] = [
         (Self::Name, "name"),
+        (Self::Geometry, "geometry"),
         (Self::E820, "e820"),
         (Self::Kernel, "kernel"),
         (Self::Brk, "brk"),
@@ -63,6 +65,24 @@ impl Key {
     /// Its word.
     pub(super) fn name(self) -> &'static str {
         Self::ALL[self as usize].1
+    }
+
+    /// Whether its line holds an address.
+    pub(super) fn has_address(self) -> bool {
+        matches!(
+            self,
+            Self::E820
+                | Self::Kernel
+                | Self::Brk
+                | Self::Reserve
+                | Self::BootMapped
+                | Self::Node
+                | Self::Acpi
+                | Self::XenMapped
+                | Self::XenPt
+                | Self::XenMfnList
+                | Self::P2m
+        )
     }
 
     /// Whether a file may hold many lines of it.

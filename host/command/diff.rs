@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `pgtlab diff`: two direct maps against each other.
+
+use super::cell::{self, Named};
+use super::{CommandError, DONE, output};
+use crate::cli::{BackendArg, Diff, Global};
+use crate::diff::{Side, render};
+use crate::protocol::Want;
+use crate::state::State;
+use pgtlab_core::ptdump::{Dump, DumpErrorKind};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// A dump above this size (in bytes) is not read; that of a kernel with every area has a few MiB.
+const MAX_DUMP_BYTES: u64 = 64 << 20;
+
+pub(super) fn diff(global: &Global, asked: &Diff) -> Result<u8, CommandError> {
+    let before = side(global, asked, &asked.a)?;
+    let after = side(global, asked, &asked.b)?;
+    output::print(&render(&before, &after))?;
+    Ok(DONE)
+}
+
+fn side(global: &Global, asked: &Diff, typed: &str) -> Result<Side, CommandError> {
+    let named = match (&asked.strategy, &asked.layout) {
+        (None, None) => {
+            if Path::new(typed).is_file() {
+                return of_file(typed);
+            }
+            parse_cell(typed, asked).ok_or_else(|| CommandError::NoSide { typed: typed.to_owned() })?
+        }
+        (Some(strategy), _) => named(asked, strategy, typed, asked.backend),
+        (None, Some(layout)) => named(asked, typed, layout, asked.backend),
+    };
+    of_cell(global, &named)
+}
+
+fn named(asked: &Diff, strategy: &str, layout: &str, backend: Option<BackendArg>) -> Named {
+    let (strategy, layout) = (strategy.to_owned(), layout.to_owned());
+    Named { strategy, layout, backend, what_if: asked.what_if.clone() }
+}
+
+/// Reads `STRATEGY/LAYOUT@BACKEND`. A strategy's name has no slash, so a layout may be a path.
+fn parse_cell(typed: &str, asked: &Diff) -> Option<Named> {
+    let (strategy, layout) = typed.split_once('/')?;
+    let ends = [("@native", BackendArg::Native), ("@xen", BackendArg::Xen)];
+    let stated = ends.into_iter().find_map(|(end, backend)| Some((layout.strip_suffix(end)?, backend)));
+    let (layout, backend) = stated.map_or((layout, asked.backend), |(layout, backend)| (layout, Some(backend)));
+    let is_named = !strategy.is_empty() && !layout.is_empty();
+    is_named.then(|| named(asked, strategy, layout, backend))
+}
+
+fn of_cell(global: &Global, named: &Named) -> Result<Side, CommandError> {
+    let reply = cell::run(global, named, Want::State)?;
+    let state: State = serde_json::from_str(cell::shown(&reply, "tables")?)?;
+    cell::warn_of_death(global, &reply.record);
+    let name = crate::baseline::cell_name(&reply.record);
+    let dump =
+        Dump::parse(&state.dump).map_err(|error| CommandError::Ours { cell: name.clone(), text: error.to_string() })?;
+    Ok(Side::new(name, &dump, state.owners))
+}
+
+fn of_file(place: &str) -> Result<Side, CommandError> {
+    let unreadable = |source: io::Error| CommandError::Dump { place: place.to_owned(), why: source.to_string() };
+    let mut bytes = Vec::new();
+    File::open(place).map_err(unreadable)?.take(MAX_DUMP_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if MAX_DUMP_BYTES < bytes.len() as u64 {
+        let why = format!("it has more than {MAX_DUMP_BYTES} bytes, the most for a page_tables dump");
+        return Err(CommandError::Dump { place: place.to_owned(), why });
+    }
+    let dump = Dump::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+        let why = match error.kind {
+            DumpErrorKind::NoRange => error.kind.to_string(),
+            _ => error.to_string(),
+        };
+        CommandError::Dump { place: place.to_owned(), why }
+    })?;
+    Ok(Side::new(place.to_owned(), &dump, Vec::new()))
+}
