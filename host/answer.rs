@@ -4,7 +4,7 @@
 use crate::explain;
 use crate::protocol::Want;
 use crate::state::State;
-use pgtlab_core::build::{Built, Watch};
+use pgtlab_core::build::{Built, End, Watch};
 use pgtlab_core::layout::Layout;
 use pgtlab_core::{ptdump, trace};
 
@@ -23,6 +23,8 @@ pub const fn watch(want: Want) -> Watch {
 pub fn text(want: Want, strategy: &str, layout: &Layout, built: &Built) -> String {
     match want {
         Want::Record => String::new(),
+        // A trace has words for how a kernel ends, and none for a strategy that failed.
+        Want::Trace if matches!(built.end, End::StrategyFailed(_)) => String::new(),
         Want::Trace => trace::render(strategy, layout, built),
         Want::Dump => dump(layout, built, false),
         Want::DumpPhysical => dump(layout, built, true),

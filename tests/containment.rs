@@ -68,6 +68,12 @@ fn a_plugin_of_defaults_boots_and_gives_every_text() {
     assert_eq!(run("sample", NATIVE, Want::Record, &Limits::default()).text, "");
 }
 
+#[test]
+fn a_boot_whose_strategy_failed_has_no_trace() {
+    let reply = run("panics_in_plan", NATIVE, Want::Trace, &Limits::default());
+    assert_eq!((reply.record.verdict, reply.text.as_str()), (Verdict::Crashed, ""));
+}
+
 #[track_caller]
 fn check_lines(layout: &str, expected: &[&str]) {
     let trace = run("asks", layout, Want::Trace, &Limits::default()).text;
