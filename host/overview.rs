@@ -30,7 +30,7 @@ pub fn page(records: &[CellRecord], shown: &[(String, String)], folders: &[(Stri
          A row is a machine on a back end, a column a strategy. A linked word opens what the strategy left there:\n\
          verdict, broken rules, measures and the direct map run by run. `-` is a cell that cannot exist: the machine\n\
          has no room for Xen's boot objects. All cells of a strategy, a line each, are in the column heads' files.\n\n\
-         `ok` the boot came through; **FAULT** a write met a page that was left read-only; **PANIC** the kernel gave up\n\
+         `ok` the boot came through; **FAULT** a write met a page that was absent or left read-only; **PANIC** the kernel gave up\n\
          itself; **BUG** Xen refused a request.\n\n",
     );
     let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();

@@ -78,6 +78,26 @@ mod tests {
         assert_eq!(conflict.to_string(), "the boot tables cannot be laid out: two tables at pfn 1efb");
     }
 
+    #[test]
+    fn the_semantic_builder_leaves_at_least_the_hooks_room_for_a_crash_kernel() {
+        let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let files =
+            std::fs::read_dir(goldens).expect("the goldens are there").filter_map(|entry| Some(entry.ok()?.path()));
+        let mut n = 0;
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "layout")) {
+            let text = std::fs::read_to_string(&path).expect("a golden");
+            let layout = Layout::parse(&text, "golden").expect("golden layouts parse");
+            let semantic = boot(&layout, &mut semantic_builder::SemanticBuilder::default(), Watch::RULES);
+            let hook = boot(&layout, &mut reserve_hook::ReserveHook::default(), Watch::RULES);
+            let room =
+                |built: pgtlab_core::build::Built| built.measures.map(|measures| measures.crashkernel_room_bytes);
+            let (semantic, hook) = (room(semantic.expect("it holds together")), room(hook.expect("it holds together")));
+            assert!(hook <= semantic, "{}: {semantic:?} under {hook:?}", layout.name);
+            n += 1;
+        }
+        assert_eq!(n, 231);
+    }
+
     /// Kernel images whose page tables lie in the leaf of the boot map that the first MiB splits.
     #[test]
     fn a_kernel_below_2_mib_keeps_its_page_tables_mapped() {
