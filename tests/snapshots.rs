@@ -92,6 +92,11 @@ fn main() -> ExitCode {
     trials.push(Trial::test("meta::the_overview_is_up_to_date", move || {
         check_generated(&root().join("README.md"), &overview::page(&records(&all, &all_places), &shown, &links))
     }));
+    let (all, all_places) = (contestants.clone(), places.clone());
+    trials.push(Trial::test("meta::the_rules_say_which_version_breaks_which", move || {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/src/rules/versions.md");
+        check_generated(&path, &versions(&Summary::new(&records(&all, &all_places))))
+    }));
     let n_32_bit = sources.iter().filter(|source| source.machine.is_32_bit()).count();
     trials
         .push(Trial::test("meta::the_readme_shows_the_result", move || check_readme(&contestants, &places, n_32_bit)));
@@ -217,6 +222,23 @@ fn check_stale(expected: &BTreeSet<PathBuf>) -> Result<(), Failed> {
         }
     }
     if stale.is_empty() { Ok(()) } else { Err(format!("no cell makes these snapshots: {}", stale.join(", ")).into()) }
+}
+
+/// A table of strategies and rules, for the rules' own page.
+fn versions(summary: &Summary) -> String {
+    let cells = summary.n_native + summary.n_xen;
+    let mut page = format!("In how many of {cells} cells of the corpus each rule is broken:\n\n| strategy |");
+    let mut line = |text: &str| page.push_str(text);
+    summary.rules.iter().for_each(|rule| line(&format!(" {rule} |")));
+    line("\n|---|");
+    summary.rules.iter().for_each(|_| line("--:|"));
+    for strategy in &summary.lines {
+        line(&format!("\n| {} |", strategy.strategy));
+        for rule in &summary.rules {
+            line(&strategy.broken.get(rule).map_or_else(|| " - |".to_owned(), |n| format!(" {n} |")));
+        }
+    }
+    page + "\n"
 }
 
 /// The first screen of the project's page is what `pgtlab compare` prints.

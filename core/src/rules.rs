@@ -12,6 +12,40 @@
 //! | Least | what was promised or taken is linked in the end |
 //!
 //! A broken rule is latent: the verdict says whether this boot met it.
+//!
+//! # Why each is needed
+//!
+//! * **Reach.** 2.6.39-rc1 moved the table buffer above what is mapped (4b239f458c22). Xen wants a table
+//!   read-only before it is linked; a page that is not mapped cannot be made so, and the leaf that maps it later
+//!   is writable. Every other fault of the thread follows from this one.
+//! * **Guard.** rc5 makes leaves read-only for the tables taken so far. A page taken a moment after its leaf was
+//!   written, in a table that is not attached yet, keeps a writable leaf that nobody finds: Xen refuses to pin it.
+//! * **Claim.** Up to 3.8 tables are reserved when their range is done. Until then memblock would hand them out
+//!   again; only the order of the boot keeps anybody from asking. 3.9 reserves each page as it is taken.
+//! * **Return.** To stop the refusals rc6 made the whole buffer read-only, its spare part too, and gave that part
+//!   back as free memory. NODE_DATA goes there and faults (golden 05); memtest meets it at once (15).
+//! * **Cover.** 3.9 splits a leaf of 1 GiB and maps only its own range anew: memory that is free and not
+//!   mapped, in which NODE_DATA faults (17). Up to 3.8 the opposite: holes are mapped, and with them whatever
+//!   a device keeps there.
+//! * **Progress.** A range that is begun without room for its tables ends in a panic with half of it mapped:
+//!   2.6.38, the revert and 3.8 where low memory is small (18), 3.8 where its count falls short (19), 3.9 where a
+//!   step outgrows what was mapped before it (12, 13).
+//! * **Least.** Nothing dies of a page too many. But what is never set aside need not be given back: without a
+//!   spare part there is nothing that Return could break, and 3.9 has no hook because it has none.
+//!
+//! # Why together they suffice
+//!
+//! A boot dies in the build because there is no room for a table, which Progress excludes; because a table cannot
+//! be written, which Reach and Claim exclude: its page is mapped, and nobody else's; or because Xen refuses it,
+//! which it does only for a writable mapping, and that is Guard. After the build a consumer dies when free memory
+//! is absent or read-only. Cover excludes the first. Read-only is only what was made so for tables: those that
+//! became tables are reserved (Claim) and never handed out, those that did not are writable again (Return).
+//!
+//! `pgtlab prove` holds this against every machine of a small family.
+//!
+//! # Which version breaks which
+//!
+#![doc = include_str!("rules/versions.md")]
 
 use crate::addr::{Pfn, PfnRange};
 use crate::entry::Grants;
