@@ -84,8 +84,8 @@ pub enum RunError {
 /// The plugin could not be loaded, or no worker be started. Whatever happens after the plugin was loaded is
 /// part of the reply.
 pub fn run_cell(request: &Request, limits: &Limits) -> Result<Reply, RunError> {
-    let outcome = run(Work::Cell(request.clone()), limits)?;
-    match outcome.message() {
+    let (outcome, message) = run(Work::Cell(request.clone()), limits)?;
+    match message {
         Some(Message::Done(reply)) => Ok(*reply),
         _ => Ok(Reply { record: dead(request, limits, &outcome), text: String::new() }),
     }
@@ -96,20 +96,20 @@ pub fn run_cell(request: &Request, limits: &Limits) -> Result<Reply, RunError> {
 /// # Errors
 /// The plugin could not be loaded, or no worker be started.
 pub fn run_trial(trial: &Trial, limits: &Limits) -> Result<Result<Tally, String>, RunError> {
-    let outcome = run(Work::Prove(trial.clone()), limits)?;
-    match outcome.message() {
+    let (outcome, message) = run(Work::Prove(trial.clone()), limits)?;
+    match message {
         Some(Message::Tallied(tally)) => Ok(Ok(*tally)),
         _ => Ok(Err(cause(limits, &outcome).1)),
     }
 }
 
-fn run(work: Work, limits: &Limits) -> Result<Outcome, RunError> {
+fn run(work: Work, limits: &Limits) -> Result<(Outcome, Option<Message>), RunError> {
     let program = worker_program();
     let path = work.plugin().to_owned();
     let outcome = run_worker(&program, work, limits).map_err(|source| RunError::Start { program, source })?;
     match outcome.message() {
         Some(Message::NotLoaded(text)) => Err(LoadError { path, kind: LoadErrorKind::InWorker(text) }.into()),
-        _ => Ok(outcome),
+        message => Ok((outcome, message)),
     }
 }
 

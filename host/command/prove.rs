@@ -34,8 +34,18 @@ pub(super) fn prove(global: &Global, asked: &Prove) -> Result<u8, CommandError> 
     let jobs = global.jobs.map_or(0, std::num::NonZeroUsize::get).min(matrix::MOST_JOBS);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
     let search = Search { contestant, asked, is_quiet: global.quiet };
-    pool.install(|| if asked.random { search.random() } else { search.family() })
+    // A search may take long: a wrong path is told before it.
+    let file = asked.write.as_deref().map(|path| output::Output::open(Some(path))).transpose()?;
+    let (report, counterexample) = pool.install(|| if asked.random { search.random() } else { search.family() })?;
+    if let (Some(file), Some(layout)) = (file, &counterexample) {
+        file.write(&layout.render())?;
+    }
+    output::print(&report)?;
+    Ok(if counterexample.is_some() { COUNTEREXAMPLE } else { DONE })
 }
+
+/// The report, and the smallest machine on which the strategy fails.
+type Outcome = (String, Option<Layout>);
 
 struct Search<'a> {
     contestant: &'a Contestant,
@@ -44,7 +54,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn family(&self) -> Result<u8, CommandError> {
+    fn family(&self) -> Result<Outcome, CommandError> {
         let Some(family) = Family::new(self.asked.frames) else {
             return Err(CommandError::Frames { most: Family::MOST_FRAMES });
         };
@@ -69,10 +79,10 @@ impl Search<'_> {
             }
         }
         let layout = first_failure(&tally).and_then(|(_, found)| family.member(found.smallest.2)).map(Member::layout);
-        self.end(&out, layout.as_ref())
+        Ok((out, layout))
     }
 
-    fn random(&self) -> Result<u8, CommandError> {
+    fn random(&self) -> Result<Outcome, CommandError> {
         let seed = self.asked.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
         let began = Instant::now();
         let mut tally = Tally::default();
@@ -102,7 +112,7 @@ impl Search<'_> {
         debug_assert!(written.is_ok(), "writing to a string never fails");
         let Some((failure, found)) = first_failure(&tally) else {
             let _ = writeln!(out, "\nall rules hold on every machine, and no table is made that is not needed");
-            return self.end(&out, None);
+            return Ok((out, None));
         };
         let layout = drawn(&found).layout();
         let smallest = layout.map(|layout| shrink(&layout, |layout| self.fails(layout, failure)));
@@ -110,16 +120,7 @@ impl Search<'_> {
             let _ = writeln!(out, "\nthe smallest machine made of {}:\n\n{}", drawn(&found).name(), layout.render());
         }
         let _ = writeln!(out, "To find it again: pgtlab prove {} --random --seed {seed}", self.contestant.typed);
-        self.end(&out, smallest.as_ref())
-    }
-
-    /// Prints the report, and writes the counterexample where it was asked to.
-    fn end(&self, out: &str, counterexample: Option<&Layout>) -> Result<u8, CommandError> {
-        if let (Some(path), Some(layout)) = (&self.asked.write, counterexample) {
-            output::Output::open(Some(path))?.write(&layout.render())?;
-        }
-        output::print(out)?;
-        Ok(if counterexample.is_some() { COUNTEREXAMPLE } else { DONE })
+        Ok((out, smallest))
     }
 
     /// Runs the parts on all cores.
