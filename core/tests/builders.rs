@@ -98,6 +98,17 @@ mod tests {
         assert_eq!(n, 231);
     }
 
+    /// Nothing is mapped but one block below the crash-kernel line, and memory above it needs tables.
+    #[test]
+    fn of_the_crash_kernels_room_only_one_step_above_the_line_is_paid() {
+        let text = "e820 100000 30000000 1\ne820 100000000 1100000000 1\nkernel 100000 1f00000\npse 0\n";
+        let layout = Layout::parse(text, "low").expect("a layout");
+        let built = boot(&layout, &mut semantic_builder::SemanticBuilder::default(), Watch::RULES);
+        let measures = built.expect("it holds together").measures.expect("it was built");
+        // Levels 1 and 2 for the first 2 MiB at 4 GiB.
+        assert_eq!(measures.crashkernel_room_bytes, 0x3000_0000 - 0x1f0_0000 - 2 * 0x1000);
+    }
+
     /// Kernel images whose page tables lie in the leaf of the boot map that the first MiB splits.
     #[test]
     fn a_kernel_below_2_mib_keeps_its_page_tables_mapped() {

@@ -18,18 +18,28 @@
 //!
 //! **Where tables go.** First into free blocks below the crash-kernel line that are not the largest one there,
 //! so that room for a crash kernel stays; then as high as memory is mapped; the first MiB and the largest
-//! low block come last.
+//! low block come last, and then a step of the memory above the line is mapped first, whose pages hold the
+//! tables of all the rest. So no strategy of this tree leaves more room on any golden machine or any of the
+//! corpus. One that breaks Reach can on others, where nothing but that block is mapped at the start: it takes no
+//! page of the room for the first step, since it puts tables where nothing is mapped yet; and one with a pool
+//! in the kernel image does not either. Neither is done here: the one dies under Xen, the other keeps its pool
+//! from everybody where it is not needed.
+//!
+//! **Option `node_local`.** Tables lie on the node of the memory they map, all but those of the node's first
+//! step (see `nodes`). As many tables are made, and as much room is left for a crash kernel; it is not the
+//! default, for it takes more ranges and most layouts name no nodes.
 //!
 //! **If it works.** It boots every machine on which the free memory mapped at the start can hold the tables of
 //! a first step. **If it does not,** it says so at the first table-space question, with nothing taken.
 
+mod nodes;
 mod supply;
 
 use pgtlab_core::addr::{Pfn, PfnRange};
 use pgtlab_core::geometry::Level;
 use pgtlab_core::strategy::{
-    Context, Facts, KeptLarge, OnEmptyGib, Page, PageQuestion, PastEnd, Piece, Plan, Range, RangeDone, SplitLarge,
-    Strategy, TableSpace, merge_pieces, split_range,
+    Context, Facts, KeptLarge, OnEmptyGib, OptionSpec, Options, Page, PageQuestion, PastEnd, Piece, Plan, Range,
+    RangeDone, SplitLarge, Strategy, TableSpace, merge_pieces, split_range,
 };
 use std::cmp::Reverse;
 use supply::{Free, Supply, Use};
@@ -37,6 +47,8 @@ use supply::{Free, Supply, Use};
 /// See the crate's page.
 #[derive(Debug, Default)]
 pub struct SemanticBuilder {
+    /// The option `node_local`.
+    is_node_local: bool,
     is_started: bool,
     /// Memory still to be mapped, ascending.
     todo: Vec<PfnRange>,
@@ -76,6 +88,10 @@ impl SemanticBuilder {
                 self.todo.push(rest);
             }
         }
+        if self.is_node_local {
+            let parts = self.todo.drain(..).flat_map(|part| nodes::cut_at_nodes(facts, cx.nodes(), part));
+            self.todo = parts.collect();
+        }
         self.is_started = true;
     }
 
@@ -85,13 +101,10 @@ impl SemanticBuilder {
         // Room for a crash kernel is given up only where nothing else lets the build go on.
         for least in [Use::High, Use::FirstMib, Use::CrashKernelRoom] {
             let has_plenty =
-                self.tables_for_all(cx) <= Supply::outside(cx.facts(), &free, PfnRange::default(), least).len();
-            for at in 0..self.todo.len() {
-                let whole = self.todo[at];
-                let longest = self.most_possible(cx, &free, whole, least);
-                let first = || PfnRange::new(whole.start, self.first_step(cx.facts(), whole));
+                self.tables_for_all(cx) <= Supply::outside(cx.facts(), &free, PfnRange::default(), &[], least).len();
+            for whole in self.in_order(cx.facts(), least) {
                 let is_no_loss = |pages: &PfnRange| has_plenty || self.cost(cx, &[*pages]) <= free.gain(*pages);
-                let chosen = longest.map(|longest| [longest, first()]).into_iter().flatten().find(is_no_loss);
+                let chosen = self.steps(cx, &free, whole, least).into_iter().find(is_no_loss);
                 if let Some(pages) = chosen.filter(|pages| self.can_map(cx, &free, &[*pages], least)) {
                     return self.choose(cx, &free, &[pages], least);
                 }
@@ -105,10 +118,36 @@ impl SemanticBuilder {
         }
     }
 
+    /// What is to do, in the order in which it is tried: ascending. If room for a crash kernel must be given up,
+    /// then for memory above the line first: a step of it provides for all the rest.
+    fn in_order(&self, facts: &Facts, least: Use) -> Vec<PfnRange> {
+        let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
+        let mut parts = self.todo.clone();
+        parts.sort_by_key(|part| least == Use::CrashKernelRoom && part.start < line);
+        parts
+    }
+
+    /// What may be mapped next of `whole`, best first.
+    fn steps(&self, cx: &Context<'_>, free: &Free, whole: PfnRange, least: Use) -> Vec<PfnRange> {
+        let first = PfnRange::new(whole.start, self.first_step(cx.facts(), whole));
+        let longest = self.most_possible(cx, free, whole, least).map(|longest| [longest, first]);
+        let home = self.home(cx, whole);
+        if home.is_empty() {
+            return longest.into_iter().flatten().collect();
+        }
+        let at_home = self.most_possible(cx, &free.mapped_within(&home), whole, least);
+        at_home.into_iter().chain(longest.into_iter().flat_map(|[longest, first]| [first, longest])).collect()
+    }
+
+    /// The pages of the node on which tables for these pages should lie, if any should.
+    fn home(&self, cx: &Context<'_>, pages: PfnRange) -> Vec<PfnRange> {
+        if self.is_node_local { nodes::home(&cx.facts().geometry, cx.nodes(), pages) } else { Vec::new() }
+    }
+
     /// Takes the parts from what is to do, and sets aside where their tables come from.
     fn choose(&mut self, cx: &Context<'_>, free: &Free, parts: &[PfnRange], least: Use) -> Range {
         let pages = hull(parts);
-        self.supply = Supply::outside(cx.facts(), free, pages, least);
+        self.supply = Supply::outside(cx.facts(), free, pages, &self.home(cx, pages), least);
         let rest = self.todo.iter().flat_map(|part| {
             let below = PfnRange::new(part.start, part.end.min(pages.start));
             let above = PfnRange::new(part.start.max(pages.end), part.end);
@@ -123,7 +162,7 @@ impl SemanticBuilder {
         let facts = cx.facts();
         let first = self.todo.first().copied().unwrap_or_default();
         let step = PfnRange::new(first.start, self.first_step(facts, first));
-        let have = Supply::outside(facts, free, step, Use::CrashKernelRoom).len();
+        let have = Supply::outside(facts, free, step, &[], Use::CrashKernelRoom).len();
         let more = self.cost(cx, &[step]).saturating_sub(have);
         let bytes = facts.geometry.bytes(first);
         self.stuck = Some(format!(
@@ -147,7 +186,7 @@ impl SemanticBuilder {
     /// Progress: whether the tables of the range find room in mapped free memory outside it, of blocks used
     /// at least as willingly as `least`.
     fn can_map(&self, cx: &Context<'_>, free: &Free, parts: &[PfnRange], least: Use) -> bool {
-        self.cost(cx, parts) <= Supply::outside(cx.facts(), free, hull(parts), least).len()
+        self.cost(cx, parts) <= Supply::outside(cx.facts(), free, hull(parts), &[], least).len()
     }
 
     /// The longest start of `whole` that can be mapped. Ends inside `whole` are those of the largest leaves,
@@ -256,6 +295,10 @@ fn range(facts: &Facts, parts: &[PfnRange]) -> Range {
 }
 
 impl Strategy for SemanticBuilder {
+    fn configure(&mut self, options: &Options) {
+        self.is_node_local = options.flag("node_local");
+    }
+
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
         if !self.is_started {
             self.start(cx);
@@ -293,5 +336,6 @@ impl Strategy for SemanticBuilder {
 pgtlab_core::export_strategy!(
     SemanticBuilder,
     summary = "derived from the rules of building page tables",
-    aliases = ["semantic"]
+    aliases = ["semantic"],
+    options = [OptionSpec::flag("node_local", "false", "tables on the node of the memory they map")],
 );

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where pages for tables come from: free memory that live tables map, best blocks first.
 
+use crate::nodes::cut;
 use pgtlab_core::addr::{Pfn, PfnRange, PhysRange};
 use pgtlab_core::strategy::{Context, Facts};
 
@@ -26,34 +27,34 @@ pub(crate) enum Use {
 
 impl Supply {
     /// The free blocks without the pages of the range that is about to be filled, and without those used
-    /// less willingly than `least`.
-    pub(crate) fn outside(facts: &Facts, free: &Free, range: PfnRange, least: Use) -> Self {
+    /// less willingly than `least`. Those on the range's node, if it has one, are used before others, but no
+    /// room that is used unwillingly.
+    pub(crate) fn outside(facts: &Facts, free: &Free, range: PfnRange, home: &[PfnRange], least: Use) -> Self {
         let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
-        let low = |block: PfnRange| PfnRange::new(block.start, block.end.min(line));
-        let mut ranked: Vec<(Use, PfnRange)> = Vec::with_capacity(2 * free.mapped.len());
+        // A block that crosses one of these is several.
+        let mut cuts = vec![range.start, range.end, line];
+        cuts.extend(home.iter().flat_map(|part| [part.start, part.end]));
+        cuts.sort_unstable();
+        let mut ranked: Vec<(Use, bool, Use, PfnRange)> = Vec::with_capacity(2 * free.mapped.len());
         for block in &free.mapped {
-            let below = PfnRange::new(block.start, block.end.min(range.start));
-            let above = PfnRange::new(block.start.max(range.end), block.end);
-            for part in [below, above] {
-                // A block that crosses the line is two.
-                for part in [low(part), PfnRange::new(part.start.max(line), part.end)] {
-                    let willingly = if line <= part.start {
-                        Use::High
-                    } else if part.end <= facts.isa_end_pfn() {
-                        Use::FirstMib
-                    } else if part.overlaps(free.crash_kernel_room) {
-                        Use::CrashKernelRoom
-                    } else {
-                        Use::SmallAndLow
-                    };
-                    if !part.is_empty() && least <= willingly {
-                        ranked.push((willingly, part));
-                    }
+            for part in cut(*block, &cuts) {
+                let willingly = if line <= part.start {
+                    Use::High
+                } else if part.end <= facts.isa_end_pfn() {
+                    Use::FirstMib
+                } else if part.overlaps(free.crash_kernel_room) {
+                    Use::CrashKernelRoom
+                } else {
+                    Use::SmallAndLow
+                };
+                if !part.is_empty() && !range.covers(part) && least <= willingly {
+                    let is_home = home.iter().any(|home| home.covers(part));
+                    ranked.push((willingly.min(Use::High), is_home, willingly, part));
                 }
             }
         }
         ranked.sort_unstable();
-        Self { blocks: ranked.into_iter().map(|(_, block)| block).collect() }
+        Self { blocks: ranked.into_iter().map(|(.., block)| block).collect() }
     }
 
     /// How many pages it holds.
@@ -114,6 +115,13 @@ impl Free {
 }
 
 impl Free {
+    /// The same with only that mapped which lies in these pages.
+    pub(crate) fn mapped_within(&self, home: &[PfnRange]) -> Self {
+        let inside = self.mapped.iter().flat_map(|block| home.iter().map(|part| part.intersect(*block)));
+        let mapped = inside.filter(|block| !block.is_empty()).collect();
+        Self { all: self.all.clone(), mapped, crash_kernel_room: self.crash_kernel_room }
+    }
+
     /// How many free pages mapping the range adds to those that are mapped.
     pub(crate) fn gain(&self, range: PfnRange) -> u64 {
         overlap(&self.all, range) - overlap(&self.mapped, range)
