@@ -56,8 +56,8 @@ pub struct Global {
     /// How many cells run at once [default: one per core]
     #[arg(long, short, global = true, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// How long one cell may take [default: 60, 10 of them computing]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    /// How long one cell may take: seconds, or with a unit as 2m [default: 60, 10 of them computing]
+    #[arg(long, global = true, value_name = "TIME", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -211,8 +211,8 @@ pub struct Prove {
     /// How many are drawn
     #[arg(long, value_name = "N", default_value_t = 2000, requires = "random")]
     pub cases: u64,
-    /// Draw for so long instead
-    #[arg(long = "for", value_name = "SECONDS", requires = "random", conflicts_with = "cases", value_parser = seconds)]
+    /// Draw for so long instead: seconds, or with a unit as 5m
+    #[arg(long = "for", value_name = "TIME", requires = "random", conflicts_with = "cases", value_parser = seconds)]
     pub duration: Option<f64>,
     /// Write the smallest machine on which it fails into this layout file
     #[arg(long, short, value_name = "FILE")]
@@ -357,8 +357,9 @@ pub enum Format {
 }
 
 fn seconds(typed: &str) -> Result<f64, String> {
-    let expected = || "expected a number of seconds above 0, at most 86400".to_owned();
-    let seconds: f64 = typed.parse().map_err(|_| expected())?;
+    let expected = || "expected seconds, or a time such as 90s, 5m or 1h, above 0 and at most a day".to_owned();
+    let with_unit = || humantime::parse_duration(typed).ok().map(|time| time.as_secs_f64());
+    let seconds = typed.parse().ok().or_else(with_unit).ok_or_else(expected)?;
     if 0.0 < seconds && seconds <= 86_400.0 { Ok(seconds) } else { Err(expected()) }
 }
 
@@ -370,5 +371,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_is_seconds_or_has_a_unit() {
+        let right = [("0.5", 0.5), ("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1h 30m", 5400.0), ("1day", 86_400.0)];
+        for (typed, expected) in right {
+            assert_eq!(seconds(typed), Ok(expected), "{typed}");
+        }
+        for wrong in ["", "0", "-1", "0s", "2days", "NaN", "inf", "5 lightyears", "m"] {
+            assert!(seconds(wrong).is_err_and(|text| text.starts_with("expected seconds")), "{wrong}");
+        }
     }
 }
