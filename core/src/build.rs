@@ -12,6 +12,7 @@ mod need;
 mod stages;
 
 pub(crate) use machine::{Halt, Machine};
+pub(crate) use stages::MOST_RANGES;
 
 use crate::addr::{Pfn, PhysRange};
 use crate::consume;

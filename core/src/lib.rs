@@ -23,7 +23,8 @@
 //! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
 //! machine), [`memblock`], [`entry`], [`table`] and [`walk`] (page tables), [`permission`] (what they
 //! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`plugin`] (a strategy as a dylib), [`build`] (the boot), [`rules`] and
-//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it).
+//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it), [`conform`] (what is expected of a
+//! strategy besides).
 //!
 //! # A boot in five lines
 //!
@@ -52,6 +53,7 @@ pub mod addr;
 pub mod bootlog;
 pub mod build;
 pub mod cmdline;
+pub mod conform;
 mod consume;
 pub mod decide;
 pub mod e820;

@@ -19,8 +19,8 @@
 //!
 //! The parts: `numbers` (what each enum is called across the border, and [`SEMANTICS`], the digest of all
 //! of it), `raw` (the C layouts), `interface` (the two traits and the root module), `far` (the plugin's
-//! side), `near` (the host's side: [`PluginStrategy`]), `describe` (what a plugin says of itself without
-//! being run).
+//! side), `near` (the host's side: [`PluginStrategy`]), `odd` (a host that asks with numbers nobody has
+//! defined, to see what comes back), `describe` (what a plugin says of itself without being run).
 //!
 //! # Versions
 //!
@@ -55,6 +55,7 @@ mod far;
 mod interface;
 mod near;
 mod numbers;
+mod odd;
 mod raw;
 mod version;
 
@@ -67,4 +68,5 @@ pub use far::header;
 pub use interface::{StrategyModule, StrategyModuleRef};
 pub use near::{PluginFault, PluginStrategy};
 pub use numbers::{INTERFACE_REVISION, SEMANTICS, semantics_at};
+pub use odd::Odd;
 pub use version::{INTERFACE, InterfaceVersion};

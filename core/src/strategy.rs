@@ -82,7 +82,7 @@ pub trait Strategy {
     fn access(&mut self, cx: &Context<'_>, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
         let _ = (table, is_new, buf);
         cx.decline(Stage::Access);
-        Access { alias: Alias::DirectMap, is_writable: true }
+        Access::DEFAULT
     }
 
     /// Which pages of this run of leaves are mapped read-only? Default: none.

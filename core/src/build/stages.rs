@@ -13,7 +13,7 @@ use crate::strategy::{
 };
 
 /// More ranges than any machine has: a plan that goes on past them never ends.
-const MOST_RANGES: u64 = 1 << 16;
+pub(crate) const MOST_RANGES: u64 = 1 << 16;
 
 /// What a strategy's answer may hold at the most, so that a wild one costs no memory.
 const MOST_PIECES: usize = 1 << 16;
@@ -99,6 +99,7 @@ pub(super) fn map_all(machine: &mut Machine<'_>, decider: &mut dyn Decider) -> R
             Plan::Map(range) => map_range(machine, decider, &range)?,
         }
     }
+    machine.enter(Stage::Plan);
     Err(machine.fault(format!("no end of the plan after {MOST_RANGES} ranges")))
 }
 

@@ -38,6 +38,11 @@ extern "C" fn root<S: Strategy + Default + 'static>() -> RootModuleResult {
 
 extern "C" fn create<S: Strategy + Default + 'static>() -> RResult<StrategyBox, RawFault> {
     keep_places_of_panics();
+    create_here::<S>()
+}
+
+/// A strategy behind the border without a library around it: the hook for panics is left to the program.
+pub(super) fn create_here<S: Strategy + Default + 'static>() -> RResult<StrategyBox, RawFault> {
     match guard(S::default) {
         Ok(strategy) => {
             let adapter = Adapter { strategy: Some(strategy), is_poisoned: false };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's side: a plugin's strategy as a [`Decider`], and the builder's context as [`RawServices`].
 
+use super::far;
 use super::interface::{RawServices, RawServices_TO, ServicesMut, StrategyBox, StrategyModuleRef};
 use super::numbers::FaultKind;
+use super::odd::{Odd, OddServices};
 use super::raw::{AccessQuestion, RawE820Entry, RawFacts, RawFault, RawNode, RawRange, Span, Wire, as_spans};
 use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::decide::{Decider, StrategyFault};
@@ -10,7 +12,7 @@ use crate::geometry::Geometry;
 use crate::layout::Switches;
 use crate::strategy::{
     Access, Boot, Context, Facts, LastRange, LeafQuestion, Options, Page, PageQuestion, PgtBuf, Plan, Pool, Range,
-    RangeDone, Stage, TableSpace, WriteQuestion,
+    RangeDone, Stage, Strategy, TableSpace, WriteQuestion,
 };
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::RMut;
@@ -28,6 +30,8 @@ pub struct PluginFault(String);
 /// A strategy that lives in a plugin, for one boot.
 pub struct PluginStrategy {
     raw: StrategyBox,
+    /// The number that is wrong in all that it is asked, if one is.
+    odd: Option<Odd>,
 }
 
 impl fmt::Debug for PluginStrategy {
@@ -42,10 +46,29 @@ impl PluginStrategy {
     /// # Errors
     /// Its `Default` panicked.
     pub fn create(module: StrategyModuleRef) -> Result<Self, PluginFault> {
-        match module.create()() {
-            RResult::ROk(raw) => Ok(Self { raw }),
+        Self::created(module.create()())
+    }
+
+    /// Makes the strategy of one boot from a type of this program: what a plugin of that type is, behind the
+    /// same border.
+    ///
+    /// # Errors
+    /// Its `Default` panicked.
+    pub fn of<S: Strategy + Default + 'static>() -> Result<Self, PluginFault> {
+        Self::created(far::create_here::<S>())
+    }
+
+    fn created(created: RResult<StrategyBox, RawFault>) -> Result<Self, PluginFault> {
+        match created {
+            RResult::ROk(raw) => Ok(Self { raw, odd: None }),
             RResult::RErr(fault) => Err(PluginFault(describe(&fault))),
         }
+    }
+
+    /// The same, asked from now on with a number that nobody has defined, as a host of another making might.
+    #[must_use]
+    pub fn with(self, odd: Odd) -> Self {
+        Self { odd: Some(odd), ..self }
     }
 
     /// Gives it the values of all the options it declares, before any stage.
@@ -76,7 +99,13 @@ impl PluginStrategy {
         question: impl FnOnce(&mut StrategyBox, ServicesMut<'_>) -> RResult<T::Raw, RawFault>,
     ) -> Result<T, StrategyFault> {
         let mut near = Near { link, panic: Cell::new(None) };
-        let answer = question(&mut self.raw, RawServices_TO::from_ptr(RMut::new(&mut near), TD_Opaque));
+        let answer = match self.odd {
+            None => question(&mut self.raw, RawServices_TO::from_ptr(RMut::new(&mut near), TD_Opaque)),
+            Some(odd) => {
+                let mut near = OddServices { near: &mut near, odd };
+                question(&mut self.raw, RawServices_TO::from_ptr(RMut::new(&mut near), TD_Opaque))
+            }
+        };
         if let Some(payload) = near.panic.take() {
             // Ours, from inside a service: it goes on where it would have gone without a border.
             panic::resume_unwind(payload);
@@ -109,7 +138,11 @@ impl Decider for PluginStrategy {
     }
 
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> Result<TableSpace, StrategyFault> {
-        self.ask(Stage::TableSpace, Link::Acts(cx), |raw, services| raw.table_space(services, range.to_raw()))
+        let mut range = range.to_raw();
+        if let Some(odd) = self.odd {
+            odd.spoil(&mut range);
+        }
+        self.ask(Stage::TableSpace, Link::Acts(cx), |raw, services| raw.table_space(services, range))
     }
 
     fn page(&mut self, cx: &mut Context<'_>, question: &PageQuestion) -> Result<Page, StrategyFault> {
@@ -143,7 +176,7 @@ impl Decider for PluginStrategy {
 }
 
 /// The context of the question that is being asked.
-enum Link<'a, 'b> {
+pub(super) enum Link<'a, 'b> {
     /// At a stage that only looks.
     Looks(&'a Context<'b>),
     /// At a stage that may act.
@@ -151,7 +184,7 @@ enum Link<'a, 'b> {
 }
 
 /// The builder's context as a plugin reaches it.
-struct Near<'a, 'b> {
+pub(super) struct Near<'a, 'b> {
     link: Link<'a, 'b>,
     /// A panic of the builder's inside a service, kept until the plugin has returned.
     panic: Cell<Option<Box<dyn Any + Send>>>,

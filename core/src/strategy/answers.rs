@@ -406,6 +406,11 @@ pub struct Access {
     pub is_writable: bool,
 }
 
+impl Access {
+    /// Through the direct map.
+    pub const DEFAULT: Self = Self { alias: Alias::DirectMap, is_writable: true };
+}
+
 /// A run of leaves is about to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

@@ -41,3 +41,13 @@ impl Fix for NoSparePage {
 pub type ExactSize = Rc7<NoSparePage>;
 
 pgtlab_core::export_strategy!(ExactSize, summary = "2.6.39-rc7 with a table buffer that has no spare page");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<ExactSize>();
+    }
+}

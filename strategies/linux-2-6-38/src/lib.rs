@@ -73,3 +73,13 @@ pgtlab_core::export_strategy!(
     summary = "Linux 2.6.38: the table buffer below what is mapped",
     aliases = ["v2.6.38"]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<Linux2_6_38>();
+    }
+}

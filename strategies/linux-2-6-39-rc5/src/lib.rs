@@ -43,3 +43,13 @@ pgtlab_core::export_strategy!(
     summary = "Linux 2.6.39-rc5: only used table pages mapped read-only",
     aliases = ["rc5"]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<Linux2_6_39Rc5>();
+    }
+}

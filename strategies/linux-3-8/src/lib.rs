@@ -100,3 +100,13 @@ pgtlab_core::export_strategy!(
     summary = "Linux 3.8: a low buffer sized range by range, and the hook",
     aliases = ["v3.8"]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<Linux3_8>();
+    }
+}

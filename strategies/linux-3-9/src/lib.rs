@@ -137,3 +137,13 @@ pgtlab_core::export_strategy!(
     summary = "Linux 3.9: memory from the top down in growing steps, tables page by page",
     aliases = ["v3.9"]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<Linux3_9>();
+    }
+}

@@ -56,3 +56,13 @@ impl Fix for NodeByNode {
 pub type NodeLocal = Rc7<NodeByNode>;
 
 pgtlab_core::export_strategy!(NodeLocal, summary = "2.6.39-rc7 with a range and its tables for each node's memory");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<NodeLocal>();
+    }
+}

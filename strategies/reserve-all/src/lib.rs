@@ -35,3 +35,13 @@ impl Fix for WholeBufferReserved {
 pub type ReserveAll = Rc7<WholeBufferReserved>;
 
 pgtlab_core::export_strategy!(ReserveAll, summary = "2.6.39-rc7 with the whole table buffer reserved");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<ReserveAll>();
+    }
+}

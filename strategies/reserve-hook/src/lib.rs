@@ -31,3 +31,13 @@ impl Fix for PagetableReserve {
 pub type ReserveHook = Rc7<PagetableReserve>;
 
 pgtlab_core::export_strategy!(ReserveHook, summary = "the pagetable_reserve hook of 2.6.39", aliases = ["hook"]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<ReserveHook>();
+    }
+}

@@ -41,3 +41,13 @@ pgtlab_core::export_strategy!(
     summary = "the table buffer below what is mapped, as before 2.6.39",
     aliases = ["revert"]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<RevertHighPlacement>();
+    }
+}

@@ -339,3 +339,13 @@ pgtlab_core::export_strategy!(
     aliases = ["semantic"],
     options = [OptionSpec::flag("node_local", "false", "tables on the node of the memory they map")],
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<SemanticBuilder>();
+    }
+}

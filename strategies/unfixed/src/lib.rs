@@ -26,3 +26,13 @@ impl Fix for NoFix {}
 pub type Unfixed = Rc7<NoFix>;
 
 pgtlab_core::export_strategy!(Unfixed, summary = "Linux 2.6.39-rc7 without any fix: the control");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<Unfixed>();
+    }
+}

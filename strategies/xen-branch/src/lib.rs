@@ -40,3 +40,13 @@ impl Fix for IfXen {
 pub type XenBranch = Rc7<IfXen>;
 
 pgtlab_core::export_strategy!(XenBranch, summary = "2.6.39-rc7 with the branch on Xen that the hook replaced");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<XenBranch>();
+    }
+}

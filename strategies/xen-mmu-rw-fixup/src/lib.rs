@@ -74,3 +74,13 @@ impl Fix for RwPastPgt {
 pub type XenMmuRwFixup = Rc7<RwPastPgt>;
 
 pgtlab_core::export_strategy!(XenMmuRwFixup, summary = "the merged fix-up in Xen's MMU code", aliases = ["workaround"]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_conforms() {
+        pgtlab_core::conform::check::<XenMmuRwFixup>();
+    }
+}
