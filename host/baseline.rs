@@ -160,10 +160,12 @@ fn schema(text: &str) -> Option<u32> {
     u32::try_from(value.get("schema")?.as_u64()?).ok()
 }
 
-/// A cell's name: `STRATEGY/LAYOUT@BACKEND`.
+/// A cell's name: `STRATEGY/LAYOUT@BACKEND`, and `STRATEGY[KEY=VALUE]/..` with options that are not the defaults.
 #[must_use]
 pub fn cell_name(record: &CellRecord) -> String {
-    format!("{}/{}@{}", record.strategy, record.layout, record.backend)
+    let options: Vec<String> = record.options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let options = if options.is_empty() { String::new() } else { format!("[{}]", options.join(" ")) };
+    format!("{}{options}/{}@{}", record.strategy, record.layout, record.backend)
 }
 
 /// How a run differs from a baseline.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
+use crate::options::Settings;
 use crate::whatif::WhatIf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -191,6 +192,9 @@ pub struct Compare {
     /// Changes to the machines.
     #[command(flatten)]
     pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// A search for a counterexample.
@@ -217,6 +221,9 @@ pub struct Prove {
     /// Write the smallest machine on which it fails into this layout file
     #[arg(long, short, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// One strategy on one machine.
@@ -234,6 +241,9 @@ pub struct Cell {
     /// Changes to the machine.
     #[command(flatten)]
     pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// A boot log to turn into a layout.
@@ -302,6 +312,9 @@ pub struct Map {
     /// Changes to the machine.
     #[command(flatten)]
     pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// Two direct maps.
@@ -325,6 +338,9 @@ pub struct Diff {
     /// Changes to the machines of both sides.
     #[command(flatten)]
     pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// A back end as it is typed.

@@ -21,6 +21,7 @@ use crate::cli::{Cli, Color, Command, Global};
 use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
+use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
 use crate::spawn::{Limits, RunError};
@@ -48,6 +49,9 @@ pub enum CommandError {
     /// What was typed for a layout names none, or a file holds none.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// An option of a strategy makes no sense.
+    #[error(transparent)]
+    Options(#[from] OptionError),
     /// A file holds no machine.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -168,6 +172,7 @@ impl CommandError {
         match self {
             Self::Corpus(error) => Some(error),
             Self::Input(error) => Some(error),
+            Self::Options(error) => Some(error),
             _ => None,
         }
     }

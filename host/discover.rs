@@ -92,7 +92,7 @@ fn list(folders: &[PathBuf]) -> String {
     shown.join(", ")
 }
 
-fn did_you_mean(suggestion: Option<&str>) -> String {
+pub(crate) fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 
@@ -212,7 +212,8 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn names(strategy: &Strategy) -> impl Iterator<Item = &str> {
+/// The strategy's name and aliases.
+pub(crate) fn names(strategy: &Strategy) -> impl Iterator<Item = &str> {
     std::iter::once(strategy.name.as_str()).chain(strategy.description.aliases.iter().map(String::as_str))
 }
 
@@ -252,7 +253,7 @@ fn named<'k>(known: &'k [Strategy], pattern: &str) -> Result<Vec<&'k Strategy>, 
 }
 
 /// The known name that is nearest to what was typed, if it is near at all.
-fn nearest<'k>(known: impl Iterator<Item = &'k str>, typed: &str) -> Option<String> {
+pub(crate) fn nearest<'k>(known: impl Iterator<Item = &'k str>, typed: &str) -> Option<String> {
     let near = known.map(|name| (distance(name, typed), name)).min()?;
     let is_near = near.0 <= typed.chars().count().div_ceil(3) || near.1.contains(typed);
     is_near.then(|| near.1.to_owned())

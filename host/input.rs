@@ -141,7 +141,7 @@ const fn hint(fault: &BootLogError) -> &'static str {
 }
 
 /// A line of the input and the place in it that an error is about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     place: String,
     text: String,
@@ -154,7 +154,7 @@ pub struct Shown {
 
 impl Shown {
     /// The bytes `start..end` of a text, in their line; `None` if the line is not fit to be shown.
-    fn new(place: &str, text: &str, start: usize, end: usize) -> Option<Self> {
+    pub(crate) fn new(place: &str, text: &str, start: usize, end: usize) -> Option<Self> {
         let before = text.get(..start)?;
         let from = before.rfind('\n').map_or(0, |at| at + 1);
         let line = text.get(from..)?.lines().next()?;
@@ -162,6 +162,11 @@ impl Shown {
         let span = (start, end.min(from + line.len()).saturating_sub(start)).into();
         let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         is_fit.then(|| Self { place: place.to_owned(), text: line.to_owned(), line: number, start: from, span })
+    }
+
+    /// The place, as a mark under the line.
+    pub(crate) fn label(&self) -> LabeledSpan {
+        LabeledSpan::new_with_span(None, self.span)
     }
 
     /// A whole line, counted from 1.
@@ -193,7 +198,7 @@ impl Diagnostic for InputError {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let shown = self.shown()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, shown.span))))
+        Some(Box::new(std::iter::once(shown.label())))
     }
 }
 

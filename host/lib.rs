@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod live;
 pub mod load;
 pub mod matrix;
+pub mod options;
 pub mod overview;
 pub mod owner;
 pub mod picture;

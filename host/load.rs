@@ -11,7 +11,7 @@ mod differences;
 mod options;
 
 pub use description::{Description, Next, OptionDescription, check_interface};
-pub use options::defaults;
+pub use options::{defaults, values};
 
 use object::read::ReadCache;
 use object::{Architecture, Object, ObjectKind, ObjectSection, ObjectSegment, ObjectSymbol};
@@ -109,7 +109,7 @@ pub struct Plugin {
     pub description: Description,
     /// What it exports.
     pub module: StrategyModuleRef,
-    /// The values of its options.
+    /// The values of its options: the defaults.
     pub options: Options,
 }
 

@@ -7,15 +7,18 @@
 use crate::corpus::Source;
 use crate::discover::{self, DiscoverError, Strategy};
 use crate::input::NoCell;
+use crate::options::{Changed, Chosen, recorded, shown};
 use crate::protocol::{Reply, Request, Want};
 use crate::record::{CellRecord, Verdict};
+use crate::report::quoted;
 use crate::whatif::WhatIf;
 use pgtlab_core::layout::{Backend, Layout};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A strategy to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contestant {
     /// Its name.
     pub name: String,
@@ -25,6 +28,28 @@ pub struct Contestant {
     pub typed: String,
     /// Its plugin.
     pub plugin: PathBuf,
+    /// The values of its options that are not the defaults.
+    pub options: Changed,
+    /// The same as a record has them.
+    pub recorded: BTreeMap<String, serde_json::Value>,
+}
+
+impl Contestant {
+    /// Its name, and what was chosen for it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.options.is_empty() { self.name.clone() } else { format!("{}[{}]", self.name, shown(&self.options)) }
+    }
+
+    /// How it is called on the command line with what was chosen for it, as a shell takes it.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut words = quoted(&self.typed);
+        for (key, value) in &self.options {
+            words += &format!(" --set {}", quoted(&format!("{}.{key}={value}", self.name)));
+        }
+        words
+    }
 }
 
 /// A layout on a back end: one cell for each strategy.
@@ -109,10 +134,11 @@ fn run_one(contestant: &Contestant, place: &Place, run_cell: &(dyn Fn(&Request) 
             let request = Request {
                 plugin: contestant.plugin.clone(),
                 strategy: contestant.name.clone(),
+                options: contestant.options.clone(),
                 layout: layout.clone(),
                 want: Want::Record,
             };
-            run_cell(&request).record
+            CellRecord { options: contestant.recorded.clone(), ..run_cell(&request).record }
         }
         Err(why) => {
             let (strategy, backend) = (&contestant.name, place.backend.name());
@@ -130,18 +156,21 @@ pub fn key(record: &CellRecord) -> (&str, &str, &str) {
     (&record.layout, &record.backend, &record.strategy)
 }
 
-/// The strategies that are meant by what was typed, all of this tree if nothing was; see
-/// [`discover::resolve`].
+/// The strategies that are meant by what was typed, all of this tree if nothing was (see
+/// [`discover::resolve`]), with the options that were chosen.
 ///
 /// # Errors
 /// As there.
-pub fn contestants(typed: &[String]) -> Result<Vec<Contestant>, DiscoverError> {
+pub fn contestants(typed: &[String], chosen: &Chosen) -> Result<Vec<Contestant>, DiscoverError> {
     let strategies = discover::resolve(typed)?;
     let contestant = |strategy: Strategy| {
         let is_path = typed.iter().any(|typed| Path::new(typed) == strategy.plugin);
         let aliases = strategy.description.aliases.iter();
         let short = aliases.chain([&strategy.name]).min_by_key(|name| name.chars().count()).cloned();
+        let options = chosen.of(&strategy.plugin);
         Contestant {
+            recorded: recorded(&options, &strategy.description),
+            options,
             short: short.unwrap_or_default(),
             typed: if is_path { strategy.plugin.display().to_string() } else { strategy.name.clone() },
             name: strategy.name,

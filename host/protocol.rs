@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What passes between the program and the worker process that runs one cell.
 
+use crate::options::{Changed, shown};
 use crate::record::CellRecord;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ impl Work {
 pub struct Trial {
     /// The plugin.
     pub plugin: PathBuf,
+    /// The values of its options that are not the defaults.
+    pub options: Changed,
     /// The machines.
     pub machines: Machines,
 }
@@ -88,10 +91,20 @@ pub struct Request {
     pub plugin: PathBuf,
     /// The strategy's name.
     pub strategy: String,
+    /// The values of its options that are not the defaults.
+    pub options: Changed,
     /// The layout, as the text of a layout file.
     pub layout: String,
     /// What is wanted.
     pub want: Want,
+}
+
+impl Request {
+    /// The strategy as a trace names it: with what was chosen for it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {}", self.strategy, shown(&self.options)).trim_end().to_owned()
+    }
 }
 
 /// What came of it; read from the worker's own descriptor as JSON.

@@ -9,6 +9,7 @@ use pgtlab_core::layout::Layout;
 use pgtlab_core::measure::Measures;
 use pgtlab_core::rules::Finding;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the schema.
 pub const SCHEMA: u32 = 1;
@@ -115,6 +116,9 @@ pub struct CellRecord {
     pub findings: Vec<FindingRecord>,
     /// The measures of a completed build.
     pub measures: Option<MeasuresRecord>,
+    /// The values of the strategy's options that are not the defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, serde_json::Value>,
 }
 
 impl CellRecord {
@@ -145,6 +149,7 @@ impl CellRecord {
             text,
             findings: built.findings.iter().map(FindingRecord::from).collect(),
             measures: built.measures.map(MeasuresRecord::from),
+            options: BTreeMap::new(),
         }
     }
 
@@ -161,6 +166,7 @@ impl CellRecord {
             text: Some(text),
             findings: Vec::new(),
             measures: None,
+            options: BTreeMap::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod text;
 
 use crate::baseline::Comparison;
 use crate::matrix::{Contestant, Place};
+use crate::options::shown;
 use crate::record::CellRecord;
 use crate::summary::Summary;
 use std::time::Duration;
@@ -40,6 +41,12 @@ impl Report<'_> {
         let found = self.contestants.iter().find(|contestant| contestant.name == strategy);
         found.map_or(strategy, |contestant| &contestant.short)
     }
+
+    /// Strategies with options that are not the defaults: a line for each.
+    pub fn chosen(&self) -> impl Iterator<Item = String> {
+        let chosen = self.contestants.iter().filter(|contestant| !contestant.options.is_empty());
+        chosen.map(|contestant| format!("{} with {}", contestant.name, shown(&contestant.options)))
+    }
 }
 
 /// A number with commas between its thousands.
@@ -60,6 +67,13 @@ pub fn thousands(n: u64) -> String {
 #[must_use]
 pub fn count(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(n as u64), if n == 1 { one } else { many })
+}
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./+:,@%=".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Bytes in MiB, rounded down.

@@ -15,7 +15,8 @@ use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageWriter, Watched};
 use pgtlab_core::build;
 use pgtlab_core::layout::Layout;
-use pgtlab_core::plugin::PluginStrategy;
+use pgtlab_core::plugin::{PluginFault, PluginStrategy};
+use pgtlab_core::strategy::Options;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,11 @@ fn prove(trial: &Trial, cell: StageWriter) -> Message {
         Err(error) => return Message::NotLoaded(error.kind.to_string()),
     };
     cell.set(Place::Creating);
-    let make = || PluginStrategy::create(plugin.module).map(|strategy| Watched::new(strategy, cell));
+    let options = match load::values(&plugin.description, &trial.options) {
+        Ok(options) => options,
+        Err(kind) => return Message::NotLoaded(kind.to_string()),
+    };
+    let make = || configured(&plugin, &options).map(|strategy| Watched::new(strategy, cell));
     let tally = match trial.machines {
         Machines::Family { n_frames, from, to } => match Family::new(n_frames) {
             Some(family) => Tally::of((from..to).filter_map(|index| family.member(index)), make),
@@ -159,6 +164,12 @@ fn prove(trial: &Trial, cell: StageWriter) -> Message {
     };
     cell.set(Place::Finished);
     Message::Tallied(Box::new(tally))
+}
+
+fn configured(plugin: &Plugin, options: &Options) -> Result<PluginStrategy, PluginFault> {
+    let mut strategy = PluginStrategy::create(plugin.module)?;
+    strategy.configure(options)?;
+    Ok(strategy)
 }
 
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
@@ -187,11 +198,11 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Message::Done(Box::new(Reply { record, text: String::new() }))
     };
     cell.set(Place::Creating);
-    let made = PluginStrategy::create(plugin.module).and_then(|mut strategy| {
-        strategy.configure(&plugin.options)?;
-        Ok(strategy)
-    });
-    let strategy = match made {
+    let options = match load::values(&plugin.description, &request.options) {
+        Ok(options) => options,
+        Err(kind) => return Message::NotLoaded(kind.to_string()),
+    };
+    let strategy = match configured(plugin, &options) {
         Ok(strategy) => strategy,
         Err(fault) => return crashed(fault.to_string()),
     };
@@ -206,6 +217,6 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
     }
     cell.set(Place::Finished);
     let record = CellRecord::of(&request.strategy, layout, &built);
-    let text = answer::text(request.want, &request.strategy, layout, &built);
+    let text = answer::text(request.want, &request.label(), layout, &built);
     Message::Done(Box::new(Reply { record, text }))
 }

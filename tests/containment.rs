@@ -27,7 +27,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn request(name: &str, layout: &str, want: Want) -> Request {
-    Request { plugin: fixture(name), strategy: name.to_owned(), layout: layout.to_owned(), want }
+    Request { plugin: fixture(name), strategy: name.to_owned(), options: Vec::new(), layout: layout.to_owned(), want }
 }
 
 #[track_caller]

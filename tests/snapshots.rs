@@ -9,6 +9,7 @@ use insta::Settings;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pgtlab::corpus::{self, Source};
 use pgtlab::matrix::{self, Contestant, Place};
+use pgtlab::options::Chosen;
 use pgtlab::overview;
 use pgtlab::protocol::{Reply, Request, Want};
 use pgtlab::record::{CellRecord, Verdict};
@@ -60,7 +61,7 @@ fn run(request: &Request) -> Reply {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let contestants = matrix::contestants(&[]).expect("the strategies of the tree were built");
+    let contestants = matrix::contestants(&[], &Chosen::default()).expect("the strategies of the tree were built");
     let sources = corpus::select(&[]).expect("the corpus is sound");
     let places = matrix::places(&sources, None, &WhatIf::default());
     let folders: Vec<(String, &Place)> = sources.iter().flat_map(|source| folder_places(source, &places)).collect();
@@ -124,8 +125,8 @@ fn settings(folder: &Path, description: String) -> Settings {
 }
 
 fn check_cell(contestant: &Contestant, folder: &str, name: &str, layout: String) -> Result<(), Failed> {
-    let request =
-        Request { plugin: contestant.plugin.clone(), strategy: contestant.name.clone(), layout, want: Want::Map };
+    let (plugin, strategy) = (contestant.plugin.clone(), contestant.name.clone());
+    let request = Request { plugin, strategy, options: Vec::new(), layout, want: Want::Map };
     let reply = run(&request);
     let text = cell_text(&reply.record, &reply.text);
     let description = format!("{} on {folder}", name.replace('@', ", "));

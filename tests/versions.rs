@@ -38,8 +38,13 @@ mod tests {
     }
 
     fn run(plugin: &Path, want: Want) -> Result<Reply, RunError> {
-        let request =
-            Request { plugin: plugin.to_owned(), strategy: "old-fix".to_owned(), layout: NATIVE.to_owned(), want };
+        let request = Request {
+            plugin: plugin.to_owned(),
+            strategy: "old-fix".to_owned(),
+            options: Vec::new(),
+            layout: NATIVE.to_owned(),
+            want,
+        };
         run_cell(&request, &Limits::default())
     }
 

@@ -52,7 +52,8 @@ impl Change {
     /// How a cell changed; `None` if it did not.
     #[must_use]
     pub(super) fn between(was: &CellRecord, is: &CellRecord) -> Option<Self> {
-        if was == is {
+        // With which options is not what came of it: to see what an option changes is what one may want.
+        if *was == (CellRecord { options: was.options.clone(), ..is.clone() }) {
             return None;
         }
         let mut details = Vec::new();

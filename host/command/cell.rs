@@ -7,6 +7,7 @@ use crate::cli::{BackendArg, Cell, Global};
 use crate::corpus::{self, Source};
 use crate::explain as explanation;
 use crate::matrix;
+use crate::options::{self, Chosen};
 use crate::protocol::{Reply, Request, Want};
 use crate::record::{CellRecord, Verdict};
 use crate::spawn::run_cell;
@@ -15,25 +16,28 @@ use pgtlab_core::layout::{Backend, Layout};
 use std::io::{IsTerminal, stdout};
 
 pub(super) fn trace(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
-    let reply = run(global, &cell.into(), Want::Trace)?;
+    let reply = run(global, &Named::new(cell)?, Want::Trace)?;
     output::print(shown(&reply, "trace")?)?;
     Ok(DONE)
 }
 
 pub(super) fn dump(global: &Global, cell: &Cell, physical: bool) -> Result<u8, CommandError> {
-    let reply = run(global, &cell.into(), if physical { Want::DumpPhysical } else { Want::Dump })?;
+    let reply = run(global, &Named::new(cell)?, if physical { Want::DumpPhysical } else { Want::Dump })?;
     let text = shown(&reply, "dump")?;
     // The last line is the verdict (see `crate::answer`).
     let end_of_dump = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
     let (dump, verdict) = text.split_at(end_of_dump);
     output::print(dump)?;
+    if !global.quiet && !reply.record.options.is_empty() {
+        anstream::eprintln!("note: this is {}", cell_name(&reply.record));
+    }
     warn_of_death(global, &reply.record);
     anstream::eprint!("{verdict}");
     Ok(DONE)
 }
 
 pub(super) fn explain(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
-    let reply = run(global, &cell.into(), Want::Explain)?;
+    let reply = run(global, &Named::new(cell)?, Want::Explain)?;
     let text = explanation::render(&reply.record, &reply.text);
     output::print(&if stdout().is_terminal() { explanation::for_terminal(&text) } else { text })?;
     Ok(if reply.record.verdict == Verdict::Error { FAILED } else { DONE })
@@ -54,16 +58,18 @@ pub(super) struct Named {
     pub(super) layout: String,
     pub(super) backend: Option<BackendArg>,
     pub(super) what_if: WhatIf,
+    pub(super) chosen: Chosen,
 }
 
-impl From<&Cell> for Named {
-    fn from(cell: &Cell) -> Self {
-        Self {
+impl Named {
+    fn new(cell: &Cell) -> Result<Self, CommandError> {
+        Ok(Self {
+            chosen: options::chosen(&cell.settings, std::slice::from_ref(&cell.strategy))?,
             strategy: cell.strategy.clone(),
             layout: cell.layout.clone(),
             backend: cell.backend,
             what_if: cell.what_if.clone(),
-        }
+        })
     }
 }
 
@@ -84,7 +90,7 @@ pub(super) fn one_machine<'s>(typed: &str, sources: &'s [Source]) -> Result<&'s 
 
 /// Runs the one cell that is meant; gives its layout too.
 pub(super) fn run_with_layout(global: &Global, cell: &Named, want: Want) -> Result<(Reply, Layout), CommandError> {
-    let contestants = matrix::contestants(std::slice::from_ref(&cell.strategy))?;
+    let contestants = matrix::contestants(std::slice::from_ref(&cell.strategy), &cell.chosen)?;
     let contestant = one(&cell.strategy, "strategies", &contestants, |contestant| &contestant.name)?;
     let sources = sources(&cell.layout)?;
     let machine = &one_machine(&cell.layout, &sources)?.machine;
@@ -92,9 +98,16 @@ pub(super) fn run_with_layout(global: &Global, cell: &Named, want: Want) -> Resu
     let backend = cell.backend.map_or(own, Backend::from);
     let layout = what_if::on(global, machine, backend, &cell.what_if)?;
     warn(global, &sources);
-    let request =
-        Request { plugin: contestant.plugin.clone(), strategy: contestant.name.clone(), layout: layout.render(), want };
-    Ok((run_cell(&request, &limits(global))?, layout))
+    let request = Request {
+        plugin: contestant.plugin.clone(),
+        strategy: contestant.name.clone(),
+        options: contestant.options.clone(),
+        layout: layout.render(),
+        want,
+    };
+    let mut reply = run_cell(&request, &limits(global))?;
+    reply.record.options = contestant.recorded.clone();
+    Ok((reply, layout))
 }
 
 pub(super) fn one<'a, T>(

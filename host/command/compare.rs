@@ -7,6 +7,7 @@ use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
 use crate::matrix::{self, Contestant, Place};
+use crate::options;
 use crate::protocol::{Reply, Request};
 use crate::record::{CellRecord, Verdict};
 use crate::report::{Report, json, markdown, text};
@@ -19,7 +20,8 @@ use std::time::Instant;
 
 pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandError> {
     let started = Instant::now();
-    let contestants = matrix::contestants(&asked.strategies)?;
+    let chosen = options::chosen(&asked.settings, &asked.strategies)?;
+    let contestants = matrix::contestants(&asked.strategies, &chosen)?;
     let sources = corpus::select(&asked.layouts)?;
     let backend = asked.backend.map(Backend::from);
     let places = matrix::places(&sources, backend, &asked.what_if);

@@ -5,6 +5,7 @@ use super::cell::{self, Named};
 use super::{CommandError, DONE, output};
 use crate::cli::{BackendArg, Diff, Global};
 use crate::diff::{Side, render};
+use crate::options::{self, Chosen};
 use crate::protocol::Want;
 use crate::state::State;
 use pgtlab_core::ptdump::{Dump, DumpErrorKind};
@@ -16,29 +17,33 @@ use std::path::Path;
 const MAX_DUMP_BYTES: u64 = 64 << 20;
 
 pub(super) fn diff(global: &Global, asked: &Diff) -> Result<u8, CommandError> {
-    let before = side(global, asked, &asked.a)?;
-    let after = side(global, asked, &asked.b)?;
+    let mut sides = [typed_side(asked, &asked.a)?, typed_side(asked, &asked.b)?];
+    let cells = || sides.iter().filter_map(Option::as_ref);
+    let strategies: Vec<String> = cells().map(|cell| cell.strategy.clone()).collect();
+    let chosen = options::chosen(&asked.settings, &strategies)?;
+    sides.iter_mut().flatten().for_each(|cell| cell.chosen.clone_from(&chosen));
+    let side = |cell: &Option<Named>, typed: &str| match cell {
+        Some(cell) => of_cell(global, cell),
+        None => of_file(typed),
+    };
+    let (before, after) = (side(&sides[0], &asked.a)?, side(&sides[1], &asked.b)?);
     output::print(&render(&before, &after))?;
     Ok(DONE)
 }
 
-fn side(global: &Global, asked: &Diff, typed: &str) -> Result<Side, CommandError> {
-    let named = match (&asked.strategy, &asked.layout) {
-        (None, None) => {
-            if Path::new(typed).is_file() {
-                return of_file(typed);
-            }
-            parse_cell(typed, asked).ok_or_else(|| CommandError::NoSide { typed: typed.to_owned() })?
-        }
+/// The cell that is meant, or none if a file is.
+fn typed_side(asked: &Diff, typed: &str) -> Result<Option<Named>, CommandError> {
+    Ok(Some(match (&asked.strategy, &asked.layout) {
+        (None, None) if Path::new(typed).is_file() => return Ok(None),
+        (None, None) => parse_cell(typed, asked).ok_or_else(|| CommandError::NoSide { typed: typed.to_owned() })?,
         (Some(strategy), _) => named(asked, strategy, typed, asked.backend),
         (None, Some(layout)) => named(asked, typed, layout, asked.backend),
-    };
-    of_cell(global, &named)
+    }))
 }
 
 fn named(asked: &Diff, strategy: &str, layout: &str, backend: Option<BackendArg>) -> Named {
     let (strategy, layout) = (strategy.to_owned(), layout.to_owned());
-    Named { strategy, layout, backend, what_if: asked.what_if.clone() }
+    Named { strategy, layout, backend, what_if: asked.what_if.clone(), chosen: Chosen::default() }
 }
 
 /// Reads `STRATEGY/LAYOUT@BACKEND`. A strategy's name has no slash, so a layout may be a path.

@@ -6,6 +6,7 @@ use super::output::{self, Output};
 use super::{CommandError, DONE, warn, what_if};
 use crate::baseline::cell_name;
 use crate::cli::{Global, Map};
+use crate::options;
 use crate::owner::Owners;
 use crate::picture::Picture;
 use crate::protocol::Want;
@@ -47,6 +48,7 @@ fn after_boot(global: &Global, asked: &Map, strategy: &str) -> Result<Picture, C
         layout: asked.layout.clone(),
         backend: asked.backend,
         what_if: asked.what_if.clone(),
+        chosen: options::chosen(&asked.settings, &[strategy.to_owned()])?,
     };
     let (reply, layout): (_, Layout) = cell::run_with_layout(global, &named, Want::State)?;
     let name = cell_name(&reply.record);

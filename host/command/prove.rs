@@ -4,6 +4,7 @@
 use super::{CommandError, DONE, cell, output, progress};
 use crate::cli::{Global, Prove};
 use crate::matrix::{self, Contestant};
+use crate::options;
 use crate::protocol::{Machines, Request, Trial, Want};
 use crate::prove::family::{Family, Member};
 use crate::prove::random::Drawn;
@@ -29,7 +30,8 @@ const RANDOM_PART: u64 = 64;
 const LIMITS: Limits = Limits { wall: Duration::from_secs(600), cpu: Duration::from_secs(300), memory_bytes: 2 << 30 };
 
 pub(super) fn prove(global: &Global, asked: &Prove) -> Result<u8, CommandError> {
-    let contestants = matrix::contestants(std::slice::from_ref(&asked.strategy))?;
+    let chosen = options::chosen(&asked.settings, std::slice::from_ref(&asked.strategy))?;
+    let contestants = matrix::contestants(std::slice::from_ref(&asked.strategy), &chosen)?;
     let contestant = cell::one(&asked.strategy, "strategies", &contestants, |contestant| &contestant.name)?;
     let jobs = global.jobs.map_or(0, std::num::NonZeroUsize::get).min(matrix::MOST_JOBS);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
@@ -61,7 +63,7 @@ impl Search<'_> {
         let parts: Vec<(u64, u64)> = parts(0, family.len(), FAMILY_PART);
         let n_frames = self.asked.frames;
         let tally = self.run(family.len(), &parts, |from, to| Machines::Family { n_frames, from, to })?;
-        let (name, n) = (&self.contestant.name, thousands(family.len()));
+        let (name, n) = (self.contestant.label(), thousands(family.len()));
         let mut out = format!("{name} on all {n} machines of tiny-{n_frames}\n  {} = {n}\n\n", family.formula());
         let smallest = |found: &Found| family.member(found.smallest.2).map(Member::name).unwrap_or_default();
         let written = write_tally(&mut out, &tally, smallest);
@@ -74,7 +76,7 @@ impl Search<'_> {
                 let _ = writeln!(out, "\nall {n} machines, all rules hold, and no table is made that is not needed");
             }
             Some((_, found)) => {
-                let (typed, machine) = (&self.contestant.typed, smallest(&found));
+                let (typed, machine) = (self.contestant.command(), smallest(&found));
                 let _ = writeln!(out, "\nWhy the smallest fails: pgtlab explain {typed} {machine}");
             }
         }
@@ -101,7 +103,7 @@ impl Search<'_> {
                 break;
             }
         }
-        let name = &self.contestant.name;
+        let name = self.contestant.label();
         let mut out = format!(
             "{name} on {} drawn at random, seed {seed} ({} had no room for Xen's boot objects)\n\n",
             count(usize::try_from(tally.n).unwrap_or(usize::MAX), "machine", "machines"),
@@ -119,7 +121,7 @@ impl Search<'_> {
         if let Some(layout) = &smallest {
             let _ = writeln!(out, "\nthe smallest machine made of {}:\n\n{}", drawn(&found).name(), layout.render());
         }
-        let _ = writeln!(out, "To find it again: pgtlab prove {} --random --seed {seed}", self.contestant.typed);
+        let _ = writeln!(out, "To find it again: pgtlab prove {} --random --seed {seed}", self.contestant.command());
         Ok((out, smallest))
     }
 
@@ -147,7 +149,11 @@ impl Search<'_> {
     /// Runs one part; where the strategy takes its worker down, the machine on which it does is found by
     /// halves, and the rest of the part is left out.
     fn part(&self, from: u64, to: u64, machines: &impl Fn(u64, u64) -> Machines) -> Result<Tally, CommandError> {
-        let trial = Trial { plugin: self.contestant.plugin.clone(), machines: machines(from, to) };
+        let trial = Trial {
+            plugin: self.contestant.plugin.clone(),
+            options: self.contestant.options.clone(),
+            machines: machines(from, to),
+        };
         if let Ok(tally) = run_trial(&trial, &LIMITS)? {
             return Ok(tally);
         }
@@ -165,9 +171,8 @@ impl Search<'_> {
 
     /// Whether it fails on this machine in this way.
     fn fails(&self, layout: &Layout, failure: Failure) -> bool {
-        let Contestant { plugin, name, .. } = self.contestant;
-        let request =
-            Request { plugin: plugin.clone(), strategy: name.clone(), layout: layout.render(), want: Want::Record };
+        let Contestant { plugin, name, options, .. } = self.contestant.clone();
+        let request = Request { plugin, strategy: name, options, layout: layout.render(), want: Want::Record };
         run_cell(&request, &LIMITS).is_ok_and(|reply| failure.is_of(&reply.record))
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a comparison comes to, in a sentence, and the command to type next.
 
-use super::{Report, count, listed};
-use crate::matrix::Place;
+use super::{Report, count, listed, quoted};
+use crate::matrix::{Contestant, Place};
 use crate::record::{CellRecord, Verdict};
 use crate::summary::{Line, Summary};
 
@@ -124,7 +124,7 @@ pub fn next_command(report: &Report<'_>) -> Option<(&'static str, String)> {
 
 fn command(report: &Report<'_>, name: &str, strategy: &str, layout: &str, backend: &str) -> String {
     let contestant = report.contestants.iter().find(|contestant| contestant.name == strategy);
-    let strategy = contestant.map_or(strategy, |contestant| &contestant.typed);
+    let strategy = contestant.map_or_else(|| quoted(strategy), Contestant::command);
     let is_it = |place: &&Place| place.layout == layout && place.backend.name() == backend;
     let place = report.places.iter().find(is_it);
     let layout = place.map_or(layout, |place| &place.typed);
@@ -132,11 +132,5 @@ fn command(report: &Report<'_>, name: &str, strategy: &str, layout: &str, backen
         Some(place) if place.is_first => String::new(),
         _ => format!(" --backend {backend}"),
     };
-    format!("pgtlab {name} {} {}{option}", quoted(strategy), quoted(layout))
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./+:,@%=".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    format!("pgtlab {name} {strategy} {}{option}", quoted(layout))
 }

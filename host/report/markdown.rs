@@ -32,6 +32,9 @@ fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {
         summary.n_native,
         summary.n_xen
     )?;
+    for chosen in report.chosen() {
+        writeln!(out, "{}.", escaped(&chosen))?;
+    }
     for (why, rows) in &summary.skipped {
         writeln!(out, "{}: {}.", count(rows.len(), "cell is skipped", "cells are skipped"), escaped(why))?;
     }

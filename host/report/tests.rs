@@ -9,7 +9,13 @@ use std::path::PathBuf;
 
 fn contestant(name: &str, short: &str) -> Contestant {
     let plugin = PathBuf::from(format!("lib{name}.so"));
-    Contestant { name: name.to_owned(), short: short.to_owned(), typed: name.to_owned(), plugin }
+    Contestant {
+        name: name.to_owned(),
+        short: short.to_owned(),
+        typed: name.to_owned(),
+        plugin,
+        ..Contestant::default()
+    }
 }
 
 fn record(strategy: &str, layout: &str, backend: Backend, verdict: Verdict) -> CellRecord {

@@ -77,6 +77,9 @@ fn write_heading(out: &mut String, report: &Report<'_>) -> fmt::Result {
         let _ = write!(heading, "{elapsed:>width$}");
     }
     writeln!(out, "{heading}")?;
+    for chosen in report.chosen() {
+        writeln!(out, "{}", wrapped(&chosen, 0, 4))?;
+    }
     for (why, rows) in &summary.skipped {
         let n = count(rows.len(), "cell is skipped", "cells are skipped");
         writeln!(out, "{}", wrapped(&format!("{n}: {why}"), 0, 2))?;

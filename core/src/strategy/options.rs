@@ -41,6 +41,18 @@ impl OptionKind {
         }
     }
 
+    /// The number that a value is, if it is one.
+    #[must_use]
+    pub fn as_number(value: &str) -> Option<u64> {
+        number(value)
+    }
+
+    /// Whether two values of it mean the same.
+    #[must_use]
+    pub fn is_same(self, one: &str, other: &str) -> bool {
+        one == other || (self == Self::Number && number(one).is_some() && number(one) == number(other))
+    }
+
     /// Whether this is a value of it.
     #[must_use]
     pub fn accepts(self, value: &str) -> bool {
@@ -188,6 +200,14 @@ mod tests {
         check(OptionKind::Number, &["0", "007", "0x10", "18446744073709551615"], &wrong);
         check(OptionKind::Flag, &["true", "false"], &["", "1", "yes", "True"]);
         check(OptionKind::Text, &["", "any text = at all"], &["two\nlines", "\0"]);
+    }
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        assert!(OptionKind::Number.is_same("16", "0x10"));
+        assert!(!OptionKind::Number.is_same("16", "0x16"));
+        assert!(!OptionKind::Text.is_same("16", "0x10"));
+        assert_eq!(OptionKind::as_number("0x10"), Some(16));
     }
 
     #[test]
