@@ -36,6 +36,10 @@ prove STRATEGY="semantic-builder":
     @cargo run --release --quiet -- prove {{ STRATEGY }} --frames 11
     @cargo run --release --quiet -- prove {{ STRATEGY }} --random --cases 104000
 
+# Build a strategy whenever a source changes, and print what moved in the matrix; Ctrl-C ends it
+watch STRATEGY *ARGS:
+    @cargo run --release --quiet -- watch {{ STRATEGY }} {{ ARGS }}
+
 # Make the crate strategies/NAME: it builds, is compared and passes its test at once
 new-strategy NAME:
     @cargo run --release --quiet -- new {{ NAME }}

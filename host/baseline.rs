@@ -102,6 +102,12 @@ impl Baseline {
         Self::parse(&String::from_utf8_lossy(&text), place)
     }
 
+    /// Takes the records of a run of this process; `place` says which.
+    #[must_use]
+    pub fn of(place: &str, records: Vec<CellRecord>) -> Self {
+        Self { place: place.to_owned(), records }
+    }
+
     /// Takes the text of such a file.
     ///
     /// # Errors

@@ -28,6 +28,12 @@ Exit status:
   1  it cannot; the last line says why
   2  no such file or strategy, or pgtlab itself failed";
 
+const CONFORM_EXIT_CODES: &str = "\
+Exit status:
+  0  the plugin conforms
+  1  it falls short
+  2  bad input, or pgtlab itself failed";
+
 const EXAMPLES: &str = "\
 Examples:
   pgtlab compare                                   every strategy on every machine
@@ -123,6 +129,14 @@ pub enum Command {
         #[arg(value_name = "PLUGIN")]
         plugin: String,
     },
+    /// Hold a built plugin to what the builder expects of every strategy
+    ///
+    /// Runs it in worker processes on every machine of the corpus and each back end, on machines with next to no
+    /// memory and on a small family, more than once, and prints a line a check: ok, FALLS SHORT or not asked, and
+    /// below each failure what to do about it and the command that shows it. A boot that dies or breaks a rule is
+    /// a result of the strategy and no failure.
+    #[command(after_help = CONFORM_EXIT_CODES)]
+    Conform(Conform),
     /// List the strategies and the machines
     #[command(after_help = EXIT_CODES)]
     List,
@@ -153,6 +167,11 @@ pub enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Build a strategy of this workspace whenever a source changes, and print what moved since the last build
+    ///
+    /// A build that fails shows the compiler's words, and the watch goes on. Ctrl-C ends it.
+    #[command(after_help = EXIT_CODES)]
+    Watch(Watch),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -195,6 +214,31 @@ pub struct Compare {
     /// Options of strategies.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// A plugin to hold to the kit.
+#[derive(Clone, Debug, Args)]
+pub struct Conform {
+    /// A plugin's file, or the name of a strategy
+    #[arg(value_name = "PLUGIN")]
+    pub plugin: String,
+    /// A machine besides the hard ones: name, pattern, or path; can be repeated [default: all]
+    #[arg(long = "layout", short, value_name = "L")]
+    pub layouts: Vec<String>,
+}
+
+/// A strategy to watch.
+#[derive(Clone, Debug, Args)]
+pub struct Watch {
+    /// The strategy: the name of its crate in the workspace's folder strategies/
+    #[arg(value_name = "STRATEGY")]
+    pub strategy: String,
+    /// A machine: name, pattern, or the path of a layout file or boot log; can be repeated [default: all]
+    #[arg(long = "layout", short, value_name = "L")]
+    pub layouts: Vec<String>,
+    /// Changes to the machines.
+    #[command(flatten)]
+    pub what_if: WhatIf,
 }
 
 /// A search for a counterexample.

@@ -4,6 +4,7 @@
 
 mod cell;
 mod compare;
+mod conform;
 mod diff;
 mod import;
 mod inspect;
@@ -14,10 +15,12 @@ mod output;
 mod progress;
 mod prove;
 mod shell;
+mod watch;
 mod what_if;
 
 use crate::baseline::BaselineError;
 use crate::cli::{Cli, Color, Command, Global};
+use crate::conform::ConformError;
 use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
@@ -25,6 +28,7 @@ use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
 use crate::spawn::{Limits, RunError};
+use crate::watch::WatchError;
 use crate::worker;
 use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
@@ -61,6 +65,12 @@ pub enum CommandError {
     /// A plugin could not be loaded, or no worker be started.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A plugin could not be examined.
+    #[error(transparent)]
+    Conform(#[from] ConformError),
+    /// A watch cannot begin or go on.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The baseline is none.
     #[error(transparent)]
     Baseline(#[from] BaselineError),
@@ -213,17 +223,27 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
         Command::Explain(cell) => cell::explain(global, cell)?,
         Command::Diff(asked) => diff::diff(global, asked)?,
+        Command::Conform(asked) => conform::conform(global, asked)?,
         Command::Inspect { plugin } => inspect::inspect(plugin)?,
         Command::List => list::list()?,
         Command::Import(asked) => import::import(global, asked)?,
         Command::Map(asked) => map::map(global, asked)?,
         Command::Prove(asked) => prove::prove(global, asked)?,
         Command::New { name } => new::new(name)?,
+        Command::Watch(asked) => watch::watch(global, asked)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
         Command::Worker => return Ok(worker::main()),
     };
     Ok(ExitCode::from(code))
+}
+
+/// How many workers run at once.
+fn jobs(global: &Global) -> usize {
+    match global.jobs {
+        Some(jobs) => jobs.get(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 /// What a cell may take.

@@ -8,6 +8,8 @@ use crate::input::{InputError, Machine, stem_of};
 use crate::prove::family::Member;
 use globset::{GlobBuilder, GlobMatcher};
 use miette::Diagnostic;
+use pgtlab_core::conform::hard_named;
+use pgtlab_core::layout::Layout;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -114,13 +116,13 @@ impl Diagnostic for CorpusError {
 /// If a word names nothing, a file holds no machine, or two machines have one name.
 pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
     let mut embedded: Vec<&'static Embedded> = Vec::new();
-    let mut members: Vec<Member> = Vec::new();
+    let mut layouts: Vec<Layout> = Vec::new();
     let mut files: Vec<PathBuf> = Vec::new();
     if typed.is_empty() {
         embedded.extend(EMBEDDED);
     }
     for word in typed {
-        find(word, &mut embedded, &mut members, &mut files)?;
+        find(word, &mut embedded, &mut layouts, &mut files)?;
     }
     let mut sources = Vec::new();
     embedded.sort_by_key(|machine| machine.name);
@@ -128,9 +130,9 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
     for machine in embedded {
         sources.push(machine.read()?);
     }
-    for member in members {
-        let name = member.name();
-        let machine = Machine::from_bytes(member.layout().render().as_bytes(), &name, &name)?;
+    for layout in layouts {
+        let name = layout.name.clone();
+        let machine = Machine::from_bytes(layout.render().as_bytes(), &name, &name)?;
         sources.push(Source { place: name.clone(), stem: name.clone(), typed: name, machine });
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -167,11 +169,17 @@ impl Embedded {
     }
 }
 
+/// The machine of this name that is made when it is asked for: one of a small family, or a hard one of the
+/// conformance kit.
+fn made(name: &str) -> Option<Layout> {
+    Member::named(name).map(Member::layout).or_else(|| hard_named(name))
+}
+
 /// Names come first, then files; a pattern is one of names unless it has a slash.
 fn find(
     word: &str,
     embedded: &mut Vec<&'static Embedded>,
-    members: &mut Vec<Member>,
+    layouts: &mut Vec<Layout>,
     files: &mut Vec<PathBuf>,
 ) -> Result<(), CorpusError> {
     let before = (embedded.len(), files.len());
@@ -179,8 +187,8 @@ fn find(
     if before.0 < embedded.len() {
         return Ok(());
     }
-    if let Some(member) = Member::named(word) {
-        members.push(member);
+    if let Some(layout) = made(word) {
+        layouts.push(layout);
         return Ok(());
     }
     let path = Path::new(word);

@@ -3,6 +3,7 @@
 
 use crate::options::{Changed, shown};
 use crate::record::CellRecord;
+use pgtlab_core::conform::{Check, Ending, Seen, Shortfall, Stages};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,8 @@ pub enum Work {
     Cell(Request),
     /// Many machines, of which only what fails is wanted.
     Prove(Trial),
+    /// A part of the conformance kit.
+    Examine(Examination),
 }
 
 impl Work {
@@ -45,6 +48,7 @@ impl Work {
         match self {
             Self::Cell(request) => &request.plugin,
             Self::Prove(trial) => &trial.plugin,
+            Self::Examine(examination) => &examination.plugin,
         }
     }
 }
@@ -82,6 +86,88 @@ pub enum Machines {
         /// The one behind the last.
         to: u64,
     },
+}
+
+/// A strategy to be held to a part of the conformance kit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Examination {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// What is done with it.
+    pub exercise: Exercise,
+}
+
+/// A part of the conformance kit: a method of [`pgtlab_core::conform::Exam`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exercise {
+    /// One boot that is seen.
+    Look {
+        /// The check that is the occasion, by name.
+        check: String,
+        /// The layout, as the text of a layout file.
+        layout: String,
+    },
+    /// The same boot several times.
+    Repeat {
+        /// The layout.
+        layout: String,
+        /// The machine that is booted in between.
+        before: String,
+    },
+    /// Questions that no sound host asks.
+    Strain,
+}
+
+/// What was seen in one examination; see [`pgtlab_core::conform::Seen`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented by its namesake in `Seen`")]
+pub struct SeenRecord {
+    pub check: String,
+    pub ending: Option<String>,
+    pub asked: u32,
+    pub own: u32,
+    pub n_steps: u64,
+    /// As text: numbers of JSON end at 2^53.
+    pub fingerprint: Option<String>,
+    /// Checks by name, and what was seen.
+    pub shortfalls: Vec<(String, String)>,
+}
+
+impl From<&Seen> for SeenRecord {
+    fn from(seen: &Seen) -> Self {
+        let shortfalls = seen.shortfalls.iter();
+        Self {
+            check: seen.check.name().to_owned(),
+            ending: seen.ending.map(|ending| ending.word().to_owned()),
+            asked: seen.asked.bits(),
+            own: seen.own.bits(),
+            n_steps: seen.n_steps,
+            fingerprint: seen.fingerprint.map(|fingerprint| format!("{fingerprint:x}")),
+            shortfalls: shortfalls.map(|it| (it.check.name().to_owned(), it.text.clone())).collect(),
+        }
+    }
+}
+
+impl TryFrom<&SeenRecord> for Seen {
+    type Error = String;
+
+    /// Without a cell, which is the parent's to know.
+    fn try_from(record: &SeenRecord) -> Result<Self, String> {
+        let check = |name: &str| Check::named(name).ok_or_else(|| format!("a worker spoke of a check {name:?}"));
+        let ending = |word: &str| Ending::of_word(word).ok_or_else(|| format!("a worker spoke of an end {word:?}"));
+        let number = |text: &str| u64::from_str_radix(text, 16).map_err(|error| format!("{text:?}: {error}"));
+        let shortfall = |(name, text): &(String, String)| Ok(Shortfall { check: check(name)?, text: text.clone() });
+        Ok(Self {
+            ending: record.ending.as_deref().map(ending).transpose()?,
+            asked: Stages::from_bits(record.asked),
+            own: Stages::from_bits(record.own),
+            n_steps: record.n_steps,
+            fingerprint: record.fingerprint.as_deref().map(number).transpose()?,
+            shortfalls: record.shortfalls.iter().map(shortfall).collect::<Result<_, String>>()?,
+            ..Self::nothing(check(&record.check)?, None)
+        })
+    }
 }
 
 /// One cell to run.

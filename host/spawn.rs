@@ -18,7 +18,7 @@ mod leftovers;
 mod watch;
 
 use crate::load::{LoadError, LoadErrorKind};
-use crate::protocol::{Reply, Request, Trial, Work};
+use crate::protocol::{Examination, Reply, Request, SeenRecord, Trial, Work};
 use crate::prove::tally::Tally;
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageReader};
@@ -100,6 +100,39 @@ pub fn run_trial(trial: &Trial, limits: &Limits) -> Result<Result<Tally, String>
     match message {
         Some(Message::Tallied(tally)) => Ok(Ok(*tally)),
         _ => Ok(Err(cause(limits, &outcome).1)),
+    }
+}
+
+/// How a worker died, as far as its parent can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// Where it was.
+    pub place: Place,
+    /// Whether its time was over.
+    pub is_overdue: bool,
+    /// What became of it: `was killed by SIGSEGV`.
+    pub what: String,
+    /// The same as a sentence, with the place.
+    pub text: String,
+}
+
+/// Does a part of the conformance kit in a worker process. Inside, what became of a worker that died.
+///
+/// # Errors
+/// The plugin could not be loaded, or no worker be started.
+pub fn run_examination(examination: &Examination, limits: &Limits) -> Result<Result<SeenRecord, Death>, RunError> {
+    let (outcome, message) = run(Work::Examine(examination.clone()), limits)?;
+    match message {
+        Some(Message::Examined(seen)) => Ok(Ok(*seen)),
+        Some(Message::NotExamined(text)) => {
+            Ok(Err(Death { place: Place::BeforeLoading, is_overdue: false, what: text.clone(), text }))
+        }
+        _ => {
+            let (verdict, text) = cause(limits, &outcome);
+            let is_overdue = verdict == Verdict::Timeout;
+            let what = if is_overdue { text.clone() } else { end_of(&outcome.status) };
+            Ok(Err(Death { place: outcome.place, is_overdue, what, text }))
+        }
     }
 }
 
@@ -231,11 +264,7 @@ fn cause(limits: &Limits, outcome: &Outcome) -> (Verdict, String) {
     if signal == Some(SIGXCPU) || signal == Some(SIGKILL) && limits.cpu <= outcome.watched.wall {
         return (Verdict::Timeout, no_end(limits.cpu));
     }
-    let what = match (signal, outcome.status.code()) {
-        (Some(signal), _) => format!("was killed by {}", signal_name(signal)),
-        (None, Some(code)) => format!("exited with code {code} before it was done"),
-        (None, None) => "ended in an unknown way".to_owned(),
-    };
+    let what = end_of(&outcome.status);
     match outcome.place {
         Place::BeforeLoading => {
             let said = outcome.watched.last_line();
@@ -247,6 +276,14 @@ fn cause(limits: &Limits, outcome: &Outcome) -> (Verdict, String) {
         Place::Finishing => (Verdict::Crashed, format!("the plugin {what}, while it was dropped")),
         Place::Asking(_) => (Verdict::Crashed, format!("the plugin {what}")),
         Place::Answered(_) => (Verdict::Crashed, format!("the plugin {what}, after it had answered")),
+    }
+}
+
+fn end_of(status: &ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by {}", signal_name(signal)),
+        (None, Some(code)) => format!("exited with code {code} before it was done"),
+        (None, None) => "ended in an unknown way".to_owned(),
     }
 }
 

@@ -7,16 +7,17 @@
 
 use crate::answer;
 use crate::load::{self, Plugin};
-use crate::protocol::{Machines, Reply, Request, Trial, Work};
+use crate::protocol::{Examination, Exercise, Machines, Reply, Request, SeenRecord, Trial, Work};
 use crate::prove::family::Family;
 use crate::prove::random::Drawn;
 use crate::prove::tally::Tally;
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageWriter, Watched};
 use pgtlab_core::build;
+use pgtlab_core::conform::{Check, Exam};
 use pgtlab_core::layout::Layout;
 use pgtlab_core::plugin::{PluginFault, PluginStrategy};
-use pgtlab_core::strategy::Options;
+use pgtlab_core::strategy::{OptionKind, Options};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,10 @@ pub enum Message {
     Done(Box<Reply>),
     /// The machines were run.
     Tallied(Box<Tally>),
+    /// The strategy was examined.
+    Examined(Box<SeenRecord>),
+    /// There was nothing to examine it by: a failure of ours.
+    NotExamined(String),
     /// The plugin could not be loaded; why, without the file's name.
     NotLoaded(String),
 }
@@ -90,6 +95,7 @@ fn run() -> io::Result<()> {
     let message = match &job.work {
         Work::Cell(request) => answer(request, cell),
         Work::Prove(trial) => prove(trial, cell),
+        Work::Examine(examination) => examine(examination, cell),
     };
     cell.set(Place::Finished);
     send(&mut out, &message)
@@ -170,6 +176,41 @@ fn configured(plugin: &Plugin, options: &Options) -> Result<PluginStrategy, Plug
     let mut strategy = PluginStrategy::create(plugin.module)?;
     strategy.configure(options)?;
     Ok(strategy)
+}
+
+/// Does a part of the conformance kit.
+fn examine(examination: &Examination, cell: StageWriter) -> Message {
+    cell.set(Place::Loading);
+    let plugin = match load::load(&examination.plugin) {
+        Ok(plugin) => plugin,
+        Err(error) => return Message::NotLoaded(error.kind.to_string()),
+    };
+    cell.set(Place::Creating);
+    let make = || PluginStrategy::create(plugin.module);
+    let options = plugin.description.options.iter();
+    let options = options
+        .filter_map(|option| Some((option.key.clone(), OptionKind::from_name(&option.kind)?, option.default.clone())));
+    let exam = Exam::with(&make, options.collect());
+    let watch = |strategy| Watched::new(strategy, cell);
+    let finish = |watched: Watched<PluginStrategy>| {
+        cell.set(Place::Finishing);
+        watched.into_inner()
+    };
+    let layout = |text: &str| Layout::parse(text, "layout").map_err(|error| Message::NotExamined(error.to_string()));
+    let seen = match &examination.exercise {
+        Exercise::Look { check, layout: text } => match (Check::named(check), layout(text)) {
+            (Some(check), Ok(layout)) => exam.look_watched(check, &layout, watch, finish),
+            (None, _) => return Message::NotExamined(format!("no check is called {check:?}")),
+            (_, Err(message)) => return message,
+        },
+        Exercise::Repeat { layout: text, before } => match (layout(text), layout(before)) {
+            (Ok(layout), Ok(before)) => exam.repeat(&layout, Some(&before)),
+            (Err(message), _) | (_, Err(message)) => return message,
+        },
+        Exercise::Strain => exam.strain(),
+    };
+    cell.set(Place::Finished);
+    Message::Examined(Box::new(SeenRecord::from(&seen)))
 }
 
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());

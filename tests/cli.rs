@@ -435,3 +435,18 @@ fn help_tells_the_exit_status_and_shows_examples() {
     assert!(succeeds(&["completions", "bash"]).stdout.contains("_pgtlab()"));
     assert!(succeeds(&["man"]).stdout.starts_with(".ie"));
 }
+
+#[test]
+fn a_watch_needs_a_workspace_and_a_crate_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = refused_in(folder.path(), &["watch", "unfixed"]);
+    assert!(refused.starts_with("error: no workspace with a folder strategies/ in "), "{refused}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let refused = refused_in(root, &["watch", "no-such"]);
+    let expected = format!(
+        "error: the workspace at {} has no strategy no-such: no strategies/no-such/Cargo.toml; expected the name of a \
+         crate there",
+        root.display()
+    );
+    assert_eq!(refused, expected);
+}

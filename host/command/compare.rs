@@ -2,7 +2,7 @@
 //! `pgtlab compare`: the matrix, reported.
 
 use super::output::Output;
-use super::{CommandError, DIFFERENT, DONE, FAILED, limits, progress, warn, what_if};
+use super::{CommandError, DIFFERENT, DONE, FAILED, jobs, limits, progress, warn, what_if};
 use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
@@ -62,10 +62,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
 /// Runs the cells. A plugin that cannot be loaded is bad input, so there is no report then.
 fn run(global: &Global, contestants: &[Contestant], places: &[Place]) -> Result<Vec<CellRecord>, CommandError> {
     let limits = limits(global);
-    let jobs = match global.jobs {
-        Some(jobs) => jobs.get(),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let jobs = jobs(global);
     let bar = progress::bar((contestants.len() * places.len()) as u64, "cells", global.quiet);
     let failure: Mutex<Option<RunError>> = Mutex::new(None);
     let run_one = |request: &Request| -> Reply {

@@ -7,11 +7,12 @@ use crate::matrix::{self, Contestant};
 use crate::options;
 use crate::protocol::{Machines, Request, Trial, Want};
 use crate::prove::family::{Family, Member};
+use crate::prove::part;
 use crate::prove::random::Drawn;
 use crate::prove::shrink::shrink;
 use crate::prove::tally::{Failure, Found, Numbered, Tally};
 use crate::report::{count, thousands};
-use crate::spawn::{Limits, run_cell, run_trial};
+use crate::spawn::{Limits, run_cell};
 use pgtlab_core::layout::Layout;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::fmt::{self, Write as _};
@@ -135,7 +136,10 @@ impl Search<'_> {
         let bar = progress::bar(n, "machines", self.is_quiet);
         let total = Mutex::new(Tally::default());
         parts.into_par_iter().try_for_each(|&(from, to)| {
-            let tally = self.part(from, to, &machines)?;
+            let Contestant { plugin, options, .. } = self.contestant;
+            let trial =
+                |from, to| Trial { plugin: plugin.clone(), options: options.clone(), machines: machines(from, to) };
+            let tally = part(&trial, &LIMITS, from, to)?;
             bar.inc(to - from);
             if let Ok(mut total) = total.lock() {
                 total.merge(&tally);
@@ -144,29 +148,6 @@ impl Search<'_> {
         })?;
         bar.finish_and_clear();
         Ok(total.into_inner().unwrap_or_default())
-    }
-
-    /// Runs one part; where the strategy takes its worker down, the machine on which it does is found by
-    /// halves, and the rest of the part is left out.
-    fn part(&self, from: u64, to: u64, machines: &impl Fn(u64, u64) -> Machines) -> Result<Tally, CommandError> {
-        let trial = Trial {
-            plugin: self.contestant.plugin.clone(),
-            options: self.contestant.options.clone(),
-            machines: machines(from, to),
-        };
-        if let Ok(tally) = run_trial(&trial, &LIMITS)? {
-            return Ok(tally);
-        }
-        if to - from == 1 {
-            let failed = Found { n: 1, smallest: (0, 0, from) };
-            return Ok(Tally { n: 1, failures: [(Failure::Strategy, failed)].into(), ..Tally::default() });
-        }
-        let middle = from + (to - from) / 2;
-        let mut tally = self.part(from, middle, machines)?;
-        if !tally.failures.contains_key(&Failure::Strategy) {
-            tally.merge(&self.part(middle, to, machines)?);
-        }
-        Ok(tally)
     }
 
     /// Whether it fails on this machine in this way.

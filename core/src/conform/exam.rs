@@ -34,6 +34,24 @@ pub enum Ending {
     Fails,
 }
 
+impl Ending {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Boots => "boots",
+            Self::Dies => "dies",
+            Self::Fails => "fails",
+        }
+    }
+
+    /// The ending of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Boots, Self::Dies, Self::Fails].into_iter().find(|ending| ending.word() == word)
+    }
+}
+
 /// What was seen of a strategy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {

@@ -82,6 +82,11 @@ impl Report {
         self.notes.insert(check, note.into());
     }
 
+    /// Says why a check is not asked.
+    pub fn leave_out(&mut self, check: Check, why: impl Into<String>) {
+        self.notes.insert(check, why.into());
+    }
+
     /// Adds a failure.
     pub fn fail(&mut self, check: Check, cell: Option<Cell>, text: impl Into<String>) {
         self.failures.entry(check).or_default().push((cell, text.into()));
@@ -171,7 +176,7 @@ impl Report {
     /// What stands behind a check's name.
     fn line(&self, check: Check) -> String {
         let standing = self.standing(check);
-        if let (Standing::Ok, Some(note)) = (standing, self.notes.get(&check)) {
+        if let (Standing::Ok | Standing::NotAsked, Some(note)) = (standing, self.notes.get(&check)) {
             return note.clone();
         }
         let (n, n_boots) = self.occasions.get(&check).copied().unwrap_or_default();
@@ -179,9 +184,6 @@ impl Report {
         match (standing, check) {
             (Standing::FallsShort, _) => format!("expected: {expects}"),
             (Standing::NotAsked, Check::Options) => "it declares none".to_owned(),
-            (Standing::NotAsked, Check::File | Check::TinyMachines) => {
-                "`pgtlab conform` does, of the plugin".to_owned()
-            }
             (Standing::NotAsked, _) => "no boot came so far".to_owned(),
             (Standing::Ok, Check::Stages) => self.stages_line(),
             (Standing::Ok, Check::Answers | Check::HardMachines | Check::TinyMachines) => {
@@ -217,7 +219,7 @@ impl fmt::Display for Report {
             let failures = self.failures(check);
             for (cell, text) in failures.iter().take(MOST_SHOWN) {
                 let place = cell.as_ref().map_or_else(String::new, |(layout, backend)| format!("{layout}@{backend}: "));
-                writeln!(f, "{:WORDS$}- {place}{}", "", text.replace('\n', " "))?;
+                writeln!(f, "{:WORDS$}- {place}{}", "", text.replace(char::is_control, " "))?;
             }
             if MOST_SHOWN < failures.len() {
                 writeln!(f, "{:WORDS$}- {} more", "", failures.len() - MOST_SHOWN)?;
