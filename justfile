@@ -14,6 +14,7 @@ compare *ARGS:
 # Run the tests; brings nextest if it is absent
 test *ARGS: (_tool "nextest" nextest)
     cargo nextest run --workspace {{ ARGS }}
+    cargo test --quiet --doc --package pgtlab-core
 
 # Look through the snapshots that a change has changed, one by one
 review: (_tool "nextest" nextest) (_tool "insta" insta)
@@ -41,8 +42,13 @@ watch STRATEGY *ARGS:
     @cargo run --release --quiet -- watch {{ STRATEGY }} {{ ARGS }}
 
 # Make the crate strategies/NAME: it builds, is compared and passes its test at once
-new-strategy NAME:
-    @cargo run --release --quiet -- new {{ NAME }}
+new-strategy NAME *ARGS:
+    @cargo run --release --quiet -- new {{ NAME }} {{ ARGS }}
+
+# Put the program and its strategies under PREFIX: it then runs from any folder, without this one
+install PREFIX=(home_directory() / ".local"):
+    cargo build --release
+    @cargo run --release --quiet -- install '{{ PREFIX }}'
 
 # Do what every change must pass
 ci:

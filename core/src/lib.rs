@@ -18,6 +18,8 @@
 //!
 //! The crate reads no file, clock, environment or random number: the same input gives the same bytes.
 //!
+//! To write a strategy, start with the [`guide`].
+//!
 //! # Reading order
 //!
 //! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
@@ -61,6 +63,8 @@ pub mod entry;
 pub mod event;
 mod frame_map;
 pub mod geometry;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod layout;
 pub mod measure;
 pub mod memblock;

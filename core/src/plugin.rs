@@ -4,12 +4,14 @@
 //!
 //! An author writes safe Rust and one line:
 //!
-//! ```ignore
+//! ```standalone_crate
 //! #[derive(Default)]
 //! struct MyFix;
 //! impl pgtlab_core::strategy::Strategy for MyFix { /* what it changes */ }
 //! pgtlab_core::export_strategy!(MyFix, summary = "what it does, in a line", aliases = ["mine"]);
 //! ```
+//!
+//! The [`guide`](crate::guide) goes from there to a pull request.
 //!
 //! ```text
 //!  host                                │ border: `interface`, C layouts only    │ plugin

@@ -217,7 +217,13 @@ impl<const N: usize> Writer<N> {
 
 /// Makes a plugin of the crate:
 ///
-/// ```ignore
+/// ```standalone_crate
+/// use pgtlab_core::strategy::{OptionSpec, Strategy};
+///
+/// #[derive(Default)]
+/// struct MyFix;
+/// impl Strategy for MyFix {}
+///
 /// pgtlab_core::export_strategy!(
 ///     MyFix,
 ///     summary = "what it does, in a line",
