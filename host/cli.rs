@@ -34,6 +34,11 @@ Exit status:
   1  it falls short
   2  bad input, or pgtlab itself failed";
 
+const PLACES: &str = "\
+Strategies are found by name among those that came with pgtlab, in the files and folders of
+PGTLAB_STRATEGY_PATH (separated by colons), and in ~/.local/share/pgtlab/strategies
+(XDG_DATA_HOME); `pgtlab list` shows where each is from. Two of one name are an error.";
+
 const EXAMPLES: &str = "\
 Examples:
   pgtlab compare                                   every strategy on every machine
@@ -47,7 +52,7 @@ Examples:
 /// Which fix of early page-table building boots on which machine, natively and under Xen, and what it
 /// leaves behind.
 #[derive(Debug, Parser)]
-#[command(name = "pgtlab", version, about, max_term_width = 100, after_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
+#[command(name = "pgtlab", version, about, max_term_width = 100, after_help = format!("{EXIT_CODES}\n\n{PLACES}\n\n{EXAMPLES}"))]
 pub struct Cli {
     /// What applies to every command.
     #[command(flatten)]
@@ -160,12 +165,30 @@ pub enum Command {
     /// layouts of the name tiny-FRAMES/NUMBER.
     #[command(after_help = PROVE_EXIT_CODES)]
     Prove(Prove),
-    /// Make a new strategy's crate in the workspace: it builds, is compared and passes its test at once
+    /// Make a new strategy's crate: it builds, is compared and passes its test at once
+    ///
+    /// It goes into the workspace one stands in, or with --out into a repository of its own, which needs nothing
+    /// but cargo. Nothing that is there is overwritten.
     #[command(after_help = EXIT_CODES)]
     New {
         /// Its name, in words joined by hyphens
         #[arg(value_name = "NAME")]
         name: String,
+        /// Make a repository of its own in this folder, which may be there or not
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Start from the source of this strategy
+        #[arg(long, value_name = "STRATEGY")]
+        like: Option<String>,
+    },
+    /// Put this program and the strategies it was built with under a prefix
+    ///
+    /// PREFIX/bin/pgtlab and PREFIX/lib/pgtlab/: it then runs from any folder, and needs no source tree.
+    #[command(after_help = EXIT_CODES)]
+    Install {
+        /// The prefix; made if it is not there
+        #[arg(value_name = "PREFIX")]
+        prefix: PathBuf,
     },
     /// Build a strategy of this workspace whenever a source changes, and print what moved since the last build
     ///
@@ -187,7 +210,7 @@ pub enum Command {
 /// What to compare, and how to report it.
 #[derive(Clone, Debug, Args)]
 pub struct Compare {
-    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated [default: all of this tree]
+    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated [default: all that `list` shows]
     #[arg(long = "strategy", short, value_name = "S")]
     pub strategies: Vec<String>,
     /// A machine: name, pattern, or the path of a layout file or boot log; can be repeated [default: all]

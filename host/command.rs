@@ -8,6 +8,7 @@ mod conform;
 mod diff;
 mod import;
 mod inspect;
+mod install;
 mod list;
 mod map;
 mod new;
@@ -24,6 +25,7 @@ use crate::conform::ConformError;
 use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
+use crate::install::InstallError;
 use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
@@ -151,6 +153,9 @@ pub enum CommandError {
     /// No strategy was made.
     #[error(transparent)]
     Scaffold(#[from] ScaffoldError),
+    /// The program could not be installed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// The current folder is not known.
     #[error("failed to find the current folder: {0}")]
     NoFolder(io::Error),
@@ -229,7 +234,8 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Import(asked) => import::import(global, asked)?,
         Command::Map(asked) => map::map(global, asked)?,
         Command::Prove(asked) => prove::prove(global, asked)?,
-        Command::New { name } => new::new(name)?,
+        Command::New { name, out, like } => new::new(name, out.as_deref(), like.as_deref())?,
+        Command::Install { prefix } => install::install(prefix)?,
         Command::Watch(asked) => watch::watch(global, asked)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Finding strategies: those of this tree by the list the build recorded, others by path.
+//! Finding strategies: those of this tree by the list the build recorded, others by path, from
+//! `PGTLAB_STRATEGY_PATH` and from the user's data folder (`search`).
 //!
-//! Folders are never searched for plugins: a strategy that was removed leaves its library in the target
-//! folder for ever. A file that the list names and that is not there is an error, not a shorter table.
+//! The folder of this tree's plugins is never searched: a strategy that was removed leaves its library in the
+//! target folder for ever. A file that the list names and that is not there is an error, not a shorter table.
+
+mod nearest;
+mod search;
+
+pub(crate) use nearest::{did_you_mean, nearest};
+pub use search::{Origin, Search, VARIABLE, search};
 
 use crate::load::{self, Description, LoadError};
 use globset::GlobBuilder;
@@ -33,6 +40,8 @@ pub struct Strategy {
     pub plugin: PathBuf,
     /// What the plugin says of itself.
     pub description: Description,
+    /// Where it was found.
+    pub origin: Origin,
 }
 
 /// Why strategies cannot be had.
@@ -51,6 +60,16 @@ pub enum DiscoverError {
         /// Where it was looked for.
         folders: Vec<PathBuf>,
     },
+    /// A place where strategies are looked for cannot be read.
+    #[error("cannot read {} of {place}: {source}", path.display())]
+    Place {
+        /// The file or folder.
+        path: PathBuf,
+        /// What names it.
+        place: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A file is no plugin.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -65,7 +84,11 @@ pub enum DiscoverError {
         other: PathBuf,
     },
     /// Nobody answers to this name.
-    #[error("no strategy is called {name}{}; there are {known}", did_you_mean(suggestion.as_deref()))]
+    #[error(
+        "no strategy is called {name}{}; there are {known}{}",
+        did_you_mean(suggestion.as_deref()),
+        left_out.iter().map(|error| format!("\nleft out: {error}")).collect::<String>()
+    )]
     Unknown {
         /// The name.
         name: String,
@@ -73,6 +96,8 @@ pub enum DiscoverError {
         suggestion: Option<String>,
         /// All names.
         known: String,
+        /// Libraries that cannot be used; it may be one of them.
+        left_out: Vec<LoadError>,
     },
     /// No name matches.
     #[error("no strategy matches {pattern}; there are {known}")]
@@ -90,10 +115,6 @@ pub enum DiscoverError {
 fn list(folders: &[PathBuf]) -> String {
     let shown: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
     shown.join(", ")
-}
-
-pub(crate) fn did_you_mean(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 
 /// The plugins of this tree, ascending by package.
@@ -129,24 +150,33 @@ fn folders(of_program: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// The strategies of this tree.
+///
+/// # Errors
+/// One is not there, or no plugin.
+pub fn of_tree() -> Result<Vec<Strategy>, DiscoverError> {
+    in_tree()?.into_iter().map(|found| Ok(describe(found.plugin)?)).collect()
+}
+
 /// The strategies that are meant: each pattern is a name, an alias, a glob over both, or the path of a
-/// plugin (it has a `/` or ends in `.so`). No pattern means all of this tree. In the order of the patterns,
-/// and within a glob by name; what is named twice comes once.
+/// plugin (it has a `/` or ends in `.so`). No pattern means all of this tree and those that [`search`] finds. In
+/// the order of the patterns, and within a glob by name; what is named twice comes once. Where only paths are
+/// typed nothing is searched.
 ///
 /// # Errors
 /// A pattern that means nothing, a file that is no plugin, two strategies of one name.
 pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
-    let is_path = |pattern: &&String| is_path(pattern);
-    let needs_tree = patterns.is_empty() || !patterns.iter().all(|pattern| is_path(&pattern));
     let mut known = Vec::new();
-    if needs_tree {
-        for found in in_tree()? {
-            known.push(describe(found.plugin)?);
-        }
+    let mut left_out = Vec::new();
+    if is_searched(patterns) {
+        known = of_tree()?;
+        let found = search()?;
+        left_out = found.left_out;
+        known.extend(found.strategies);
     }
-    let n_in_tree = known.len();
-    for path in patterns.iter().filter(is_path) {
-        let strategy = describe(PathBuf::from(path))?;
+    let n_named = known.len();
+    for path in patterns.iter().filter(|pattern| is_path(pattern)) {
+        let strategy = Strategy { origin: Origin::Typed, ..describe(PathBuf::from(path))? };
         if !known.iter().any(|other: &Strategy| is_same_file(&other.plugin, &strategy.plugin)) {
             known.push(strategy);
         }
@@ -157,10 +187,10 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
     }
     let mut meant: Vec<Strategy> = Vec::new();
     for pattern in patterns {
-        let strategies = if is_path(&pattern) {
+        let strategies = if is_path(pattern) {
             known.iter().filter(|strategy| is_same_file(&strategy.plugin, Path::new(pattern))).collect()
         } else {
-            named(&known[..n_in_tree], pattern)?
+            named(&known[..n_named], pattern).map_err(|error| error.with(&mut left_out))?
         };
         for strategy in strategies {
             if !meant.contains(strategy) {
@@ -169,6 +199,24 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
         }
     }
     Ok(meant)
+}
+
+/// Whether strategies are looked for by name.
+#[must_use]
+pub fn is_searched(patterns: &[String]) -> bool {
+    patterns.is_empty() || !patterns.iter().all(|pattern| is_path(pattern))
+}
+
+impl DiscoverError {
+    /// The same with the libraries that cannot be used: an unknown name may be that of one of them.
+    fn with(self, found: &mut Vec<LoadError>) -> Self {
+        match self {
+            Self::Unknown { name, suggestion, known, .. } => {
+                Self::Unknown { name, suggestion, known, left_out: std::mem::take(found) }
+            }
+            other => other,
+        }
+    }
 }
 
 /// Whether a plugin's path was typed, and no name.
@@ -184,10 +232,10 @@ pub fn plugin_file(typed: &str) -> Result<PathBuf, DiscoverError> {
     if is_path(typed) || Path::new(typed).is_file() {
         return Ok(PathBuf::from(typed));
     }
-    let known = resolve(&[])?;
-    match known.iter().find(|strategy| names(strategy).any(|name| name == typed)) {
-        Some(strategy) => Ok(strategy.plugin.clone()),
-        None => Err(unknown(&known, typed)),
+    let mut meant = resolve(&[typed.to_owned()])?;
+    match meant.len() {
+        1 => Ok(meant.remove(0).plugin),
+        _ => Err(unknown(&meant, typed)),
     }
 }
 
@@ -196,13 +244,14 @@ fn unknown(known: &[Strategy], typed: &str) -> DiscoverError {
         name: typed.to_owned(),
         suggestion: nearest(known.iter().flat_map(names), typed),
         known: known.iter().map(|strategy| strategy.name.as_str()).collect::<Vec<_>>().join(", "),
+        left_out: Vec::new(),
     }
 }
 
 fn describe(plugin: PathBuf) -> Result<Strategy, LoadError> {
     let description = load::inspect(&plugin)?;
     load::check_interface(&plugin, &description)?;
-    Ok(Strategy { name: description.name.clone(), plugin, description })
+    Ok(Strategy { name: description.name.clone(), plugin, description, origin: Origin::Tree })
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {
@@ -252,29 +301,6 @@ fn named<'k>(known: &'k [Strategy], pattern: &str) -> Result<Vec<&'k Strategy>, 
     Ok(matching)
 }
 
-/// The known name that is nearest to what was typed, if it is near at all.
-pub(crate) fn nearest<'k>(known: impl Iterator<Item = &'k str>, typed: &str) -> Option<String> {
-    let near = known.map(|name| (distance(name, typed), name)).min()?;
-    let is_near = near.0 <= typed.chars().count().div_ceil(3) || near.1.contains(typed);
-    is_near.then(|| near.1.to_owned())
-}
-
-/// How many characters must be put in, taken out or changed (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +311,7 @@ mod tests {
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
             ..Description::default()
         };
-        Strategy { name: name.to_owned(), plugin: PathBuf::from(plugin), description }
+        Strategy { name: name.to_owned(), plugin: PathBuf::from(plugin), description, origin: Origin::Tree }
     }
 
     fn tree() -> Vec<Strategy> {
@@ -336,12 +362,5 @@ mod tests {
         assert_eq!(folders(Path::new("/none/debug/deps")), [PathBuf::from("/none/debug/deps")]);
         let installed = folders(Path::new("/none/bin"));
         assert_eq!(installed, [PathBuf::from("/none/bin"), PathBuf::from("/none/bin/../lib/pgtlab")]);
-    }
-
-    #[test]
-    fn distance_counts_what_must_be_changed() {
-        assert_eq!(distance("hook", "hook"), 0);
-        assert_eq!(distance("hook", "hok"), 1);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

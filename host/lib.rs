@@ -12,6 +12,7 @@ pub mod discover;
 pub mod explain;
 pub mod input;
 pub mod inspect;
+pub mod install;
 pub mod live;
 pub mod load;
 pub mod matrix;

@@ -35,6 +35,20 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    fn new(strategy: Strategy, typed: Option<&str>, chosen: &Chosen) -> Self {
+        let options = chosen.of(&strategy.plugin);
+        let aliases = strategy.description.aliases.iter();
+        let short = aliases.chain([&strategy.name]).min_by_key(|name| name.chars().count()).cloned();
+        Self {
+            recorded: recorded(&options, &strategy.description),
+            options,
+            short: short.unwrap_or_default(),
+            typed: typed.map_or_else(|| strategy.name.clone(), str::to_owned),
+            name: strategy.name,
+            plugin: strategy.plugin,
+        }
+    }
+
     /// Its name, and what was chosen for it.
     #[must_use]
     pub fn label(&self) -> String {
@@ -162,20 +176,18 @@ pub fn key(record: &CellRecord) -> (&str, &str, &str) {
 /// # Errors
 /// As there.
 pub fn contestants(typed: &[String], chosen: &Chosen) -> Result<Vec<Contestant>, DiscoverError> {
-    let strategies = discover::resolve(typed)?;
     let contestant = |strategy: Strategy| {
-        let is_path = typed.iter().any(|typed| Path::new(typed) == strategy.plugin);
-        let aliases = strategy.description.aliases.iter();
-        let short = aliases.chain([&strategy.name]).min_by_key(|name| name.chars().count()).cloned();
-        let options = chosen.of(&strategy.plugin);
-        Contestant {
-            recorded: recorded(&options, &strategy.description),
-            options,
-            short: short.unwrap_or_default(),
-            typed: if is_path { strategy.plugin.display().to_string() } else { strategy.name.clone() },
-            name: strategy.name,
-            plugin: strategy.plugin,
-        }
+        let typed = typed.iter().find(|typed| Path::new(typed) == strategy.plugin);
+        Contestant::new(strategy, typed.map(String::as_str), chosen)
     };
-    Ok(strategies.into_iter().map(contestant).collect())
+    Ok(discover::resolve(typed)?.into_iter().map(contestant).collect())
+}
+
+/// The strategies of this tree, as they are without any option.
+///
+/// # Errors
+/// One was not built.
+pub fn in_tree() -> Result<Vec<Contestant>, DiscoverError> {
+    let contestant = |strategy| Contestant::new(strategy, None, &Chosen::default());
+    Ok(discover::of_tree()?.into_iter().map(contestant).collect())
 }

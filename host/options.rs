@@ -240,7 +240,7 @@ fn check_absent(setting: &Setting, run: &[Strategy]) -> Result<(), OptionError> 
 
 /// The option that is meant, and its value as the plugin gets it.
 fn checked<'s>(setting: &Setting, strategy: &'s Strategy) -> Result<(&'s OptionDescription, String), OptionError> {
-    let Strategy { name, plugin, description } = strategy;
+    let Strategy { name, plugin, description, .. } = strategy;
     load::defaults(description).map_err(|kind| LoadError { path: plugin.clone(), kind })?;
     let Some(option) = description.options.iter().find(|option| option.key == setting.key) else {
         return Err(setting.refused(unknown_key(name, &setting.key, description)));

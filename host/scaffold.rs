@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab new NAME`: a strategy's crate that builds, is found and passes its test at once.
 //!
-//! [`new_strategy`] is the way in. `name` says what a strategy may be called, `taken` who is called so
-//! already, `manifest` registers the crate with the root package, and the templates in `host/templates/`
-//! are what is written.
+//! [`new_strategy`] makes one in a workspace, [`new_repository`] one that stands for itself. `name` says what a
+//! strategy may be called, `taken` who is called so already, `manifest` registers the crate with the root
+//! package, `like` starts from a strategy that is there, `vendor` copies what the crate is built on, from the
+//! `sources` inside the program. The templates in `host/templates/` are what is written.
 //!
-//! Everything is made aside and moved into place at the end, so that an error leaves the tree as it was.
+//! Everything is made aside and moved into place at the end, so that an error leaves all as it was.
 
+mod like;
 mod manifest;
 mod name;
+mod repository;
+mod sources;
 mod taken;
+mod vendor;
 
 pub use manifest::ManifestError;
 pub use name::{NameError, StrategyName};
 
+use crate::discover::{did_you_mean, nearest};
 use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
-/// The files of a new crate: path and template.
-const FILES: [(&str, &str); 2] = [
-    ("Cargo.toml", include_str!("templates/strategy/Cargo.toml.jinja")),
-    ("src/lib.rs", include_str!("templates/strategy/lib.rs.jinja")),
-];
+const MANIFEST: &str = include_str!("templates/strategy/Cargo.toml.jinja");
+const LIBRARY: &str = include_str!("templates/strategy/lib.rs.jinja");
 
 /// Where strategies live in a workspace.
 const STRATEGIES: &str = "strategies";
@@ -42,8 +45,25 @@ pub enum ScaffoldError {
         /// What is called so.
         by: String,
     },
+    /// There is no strategy to start from.
+    #[error("no strategy is called {name}{}; there are {}", did_you_mean(suggestion.as_deref()), sources::names().join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        suggestion: Option<String>,
+    },
+    /// Something stands where it is meant to go.
+    #[error("{} exists; nothing was written", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
     /// There is no workspace to put it in.
-    #[error("no workspace with a folder {STRATEGIES}/ in {} or above", start.display())]
+    #[error(
+        "no workspace with a folder {STRATEGIES}/ in {} or above; --out DIR makes a repository of its own",
+        start.display()
+    )]
     NoWorkspace {
         /// Where the search began.
         start: PathBuf,
@@ -81,19 +101,32 @@ pub enum ScaffoldError {
 pub struct Report {
     /// The strategy.
     pub name: StrategyName,
-    /// The files that are new, seen from the workspace's root.
+    /// What is new: files seen from the workspace's root, or the files and folders of a repository.
     pub files: Vec<PathBuf>,
+    /// The repository's folder, if it is one.
+    pub repository: Option<PathBuf>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.repository.as_deref().filter(|folder| *folder != Path::new("."));
+        let folder = folder.unwrap_or_else(|| Path::new(""));
         for file in &self.files {
-            writeln!(f, "new      {}", file.display())?;
+            writeln!(f, "new      {}", folder.join(file).display())?;
         }
-        writeln!(f, "changed  Cargo.toml (dev-dependency {})", self.name)?;
-        writeln!(f, "its test:      cargo nextest run -p {}", self.name)?;
-        writeln!(f, "what it does:  just compare --strategy {}", self.name)?;
-        write!(f, "its snapshots: just bless")
+        if self.repository.is_none() {
+            writeln!(f, "changed  Cargo.toml (dev-dependency {})", self.name)?;
+            writeln!(f, "its test:      cargo nextest run -p {}", self.name)?;
+            writeln!(f, "what it does:  just compare --strategy {}", self.name)?;
+            return write!(f, "its snapshots: just bless");
+        }
+        if folder != Path::new("") {
+            writeln!(f, "go there:      cd {}", folder.display())?;
+        }
+        let library = self.name.as_str().replace('-', "_");
+        writeln!(f, "its test:      cargo test")?;
+        writeln!(f, "build it:      cargo build --release")?;
+        write!(f, "what it does:  pgtlab compare --strategy ./target/release/lib{library}.so")
     }
 }
 
@@ -113,12 +146,14 @@ pub fn find_workspace(start: &Path) -> Result<PathBuf, ScaffoldError> {
     found.ok_or(ScaffoldError::NoWorkspace { start: absolute })
 }
 
-/// Makes the crate `strategies/NAME` in the workspace at `root` and registers it.
+/// Makes the crate `strategies/NAME` in the workspace at `root` and registers it; started from the strategy
+/// `like`, if one is named.
 ///
 /// # Errors
 /// A name that cannot be or is taken; files that cannot be read or written. Nothing has changed then.
-pub fn new_strategy(name: &str, root: &Path) -> Result<Report, ScaffoldError> {
+pub fn new_strategy(name: &str, root: &Path, like: Option<&str>) -> Result<Report, ScaffoldError> {
     let name = StrategyName::parse(name)?;
+    let like = like.map(started_from).transpose()?;
     let strategies = root.join(STRATEGIES);
     let folder = strategies.join(name.as_str());
     if let Some(by) = taken::by(&name, root)? {
@@ -129,7 +164,16 @@ pub fn new_strategy(name: &str, root: &Path) -> Result<Report, ScaffoldError> {
     let manifest =
         manifest::with_strategy(&manifest, &name).map_err(|source| ScaffoldError::Manifest { path, source })?;
 
-    let draft = write_crate(&name, &strategies)?;
+    let packages = like.map_or_else(|| vec!["pgtlab-core".to_owned()], like::packages);
+    let values = minijinja::context! { name => name.as_str(), packages };
+    let manifest_of_crate =
+        fill_in(MANIFEST, &values).map_err(|source| ScaffoldError::Template { file: "Cargo.toml", source })?;
+    let mut files = vec![("Cargo.toml".to_owned(), manifest_of_crate)];
+    files.extend(sources_of(&name, like)?);
+    let permissions = folder_permissions(&strategies)?;
+    let draft = tempfile::Builder::new().prefix(".new-").permissions(permissions).tempdir_in(&strategies);
+    let draft = draft.map_err(failed("write to", &strategies))?;
+    write_files(&files, draft.path())?;
     let manifest = write_beside(&root.join("Cargo.toml"), &manifest)?;
     let draft = draft.keep();
     fs::rename(&draft, &folder).map_err(|source| {
@@ -141,30 +185,54 @@ pub fn new_strategy(name: &str, root: &Path) -> Result<Report, ScaffoldError> {
         failed("write", &root.join("Cargo.toml"))(error.error)
     })?;
 
-    let files = FILES.map(|(file, _)| Path::new(STRATEGIES).join(name.as_str()).join(file));
-    Ok(Report { name, files: files.to_vec() })
+    let files = files.iter().map(|(file, _)| Path::new(STRATEGIES).join(name.as_str()).join(file)).collect();
+    Ok(Report { name, files, repository: None })
 }
 
-/// The crate, in a folder beside the place it is meant for.
-fn write_crate(name: &StrategyName, strategies: &Path) -> Result<tempfile::TempDir, ScaffoldError> {
-    let permissions = folder_permissions(strategies)?;
-    let draft = tempfile::Builder::new().prefix(".new-").permissions(permissions).tempdir_in(strategies);
-    let draft = draft.map_err(failed("write to", strategies))?;
-    for (file, template) in FILES {
-        let text = fill_in(template, name).map_err(|source| ScaffoldError::Template { file, source })?;
-        let path = draft.path().join(file);
-        let folder = path.parent().unwrap_or_else(|| draft.path());
+/// Makes a repository of its own in the folder `out`, which may be there or not.
+///
+/// # Errors
+/// As [`new_strategy`], and if anything that would be written is there already.
+pub fn new_repository(name: &str, out: &Path, like: Option<&str>) -> Result<Report, ScaffoldError> {
+    let name = StrategyName::parse(name)?;
+    let like = like.map(started_from).transpose()?;
+    let files = repository::make(&name, out, like)?;
+    Ok(Report { name, files, repository: Some(out.to_owned()) })
+}
+
+/// The folder of the strategy that is meant.
+fn started_from(typed: &str) -> Result<&'static str, ScaffoldError> {
+    sources::strategy(typed).ok_or_else(|| {
+        let known = sources::strategies().flat_map(|(folder, text)| [vec![folder], taken::aliases(text)].concat());
+        ScaffoldError::Unknown { name: typed.to_owned(), suggestion: nearest(known, typed) }
+    })
+}
+
+/// The sources of the crate, path and text.
+fn sources_of(name: &StrategyName, like: Option<&'static str>) -> Result<Vec<(String, String)>, ScaffoldError> {
+    const FILE: &str = "src/lib.rs";
+    if let Some(folder) = like {
+        return Ok(like::files(folder));
+    }
+    let values = minijinja::context! { name => name.as_str(), type_name => name.type_name() };
+    let text = fill_in(LIBRARY, &values).map_err(|source| ScaffoldError::Template { file: FILE, source })?;
+    Ok(vec![(FILE.to_owned(), text)])
+}
+
+fn write_files(files: &[(String, String)], root: &Path) -> Result<(), ScaffoldError> {
+    for (file, text) in files {
+        let path = root.join(file);
+        let folder = path.parent().unwrap_or(root);
         fs::create_dir_all(folder).map_err(failed("make", folder))?;
         fs::write(&path, text).map_err(failed("write", &path))?;
     }
-    Ok(draft)
+    Ok(())
 }
 
-fn fill_in(template: &str, name: &StrategyName) -> Result<String, minijinja::Error> {
+fn fill_in(template: &str, values: &minijinja::Value) -> Result<String, minijinja::Error> {
     let mut templates = minijinja::Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
-    let values = minijinja::context! { name => name.as_str(), type_name => name.type_name() };
     templates.render_str(template, values)
 }
 
@@ -184,8 +252,8 @@ fn folder_permissions(folder: &Path) -> Result<fs::Permissions, ScaffoldError> {
 }
 
 /// Takes back what was made; if that fails as well, the first failure is the one worth telling.
-fn remove(folder: &Path) {
-    let _ = fs::remove_dir_all(folder);
+fn remove(path: &Path) {
+    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
 
 fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> ScaffoldError {
@@ -228,7 +296,7 @@ mod tests {
     fn refuses(manifest: &str, name: &str, text: &str) {
         let root = workspace(manifest);
         let before = tree(root.path());
-        let error = new_strategy(name, root.path()).expect_err("refused");
+        let error = new_strategy(name, root.path(), None).expect_err("refused");
         let shown = error.to_string().replace(&root.path().display().to_string(), "ROOT");
         assert!(shown.starts_with(text), "{shown}");
         assert_eq!(tree(root.path()), before);
@@ -247,7 +315,7 @@ mod tests {
     #[test]
     fn a_new_strategy_adds_two_files_and_a_line() {
         let root = workspace(ROOT);
-        let report = new_strategy("newer", root.path()).expect("made");
+        let report = new_strategy("newer", root.path(), None).expect("made");
         let expected = ["strategies/newer/Cargo.toml", "strategies/newer/src/lib.rs"].map(PathBuf::from);
         assert_eq!(report.files, expected);
         let after = tree(root.path());

@@ -22,6 +22,8 @@ fn run_in(folder: &Path, args: &[&str], stdin: &str) -> Ran {
     let mut child = Command::new(PROGRAM)
         .args(args)
         .current_dir(folder)
+        .env_remove("PGTLAB_STRATEGY_PATH")
+        .env("XDG_DATA_HOME", "/none")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -5,7 +5,6 @@
 #[cfg(test)]
 mod tests {
     use pgtlab::matrix;
-    use pgtlab::options::Chosen;
     use pgtlab::prove::family::{Family, Member};
     use pgtlab::prove::needed::n_tables;
     use pgtlab::prove::random::Drawn;
@@ -73,7 +72,7 @@ mod tests {
     /// What `pgtlab prove` says of each strategy, and why the smallest machine fails.
     #[test]
     fn every_other_strategy_has_a_smallest_counterexample() {
-        for contestant in matrix::contestants(&[], &Chosen::default()).expect("the strategies of the tree were built") {
+        for contestant in matrix::in_tree().expect("the strategies of the tree were built") {
             let run = |arguments: &[&str]| {
                 let output =
                     Command::new(env!("CARGO_BIN_EXE_pgtlab")).args(arguments).output().expect("the program starts");

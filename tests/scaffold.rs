@@ -7,7 +7,8 @@
 
 #[cfg(test)]
 mod tests {
-    use pgtlab::scaffold::new_strategy;
+    use pgtlab::discover;
+    use pgtlab::scaffold::{new_repository, new_strategy};
     use std::ffi::OsStr;
     use std::fs::{self, File};
     use std::path::{Path, PathBuf};
@@ -71,10 +72,14 @@ mod tests {
         text
     }
 
+    fn strategies() -> Vec<&'static str> {
+        discover::in_tree().expect("the strategies were built").into_iter().map(|found| found.package).collect()
+    }
+
     #[test]
     fn a_new_strategy_builds_is_registered_and_passes_its_test() {
         let root = copied_workspace();
-        let report = new_strategy(NAME, &root).expect("made");
+        let report = new_strategy(NAME, &root, None).expect("made");
         assert!(report.files.iter().all(|file| root.join(file).is_file()), "{report:?}");
 
         cargo(&root, &["fmt", "--package", NAME, "--check"]);
@@ -91,5 +96,73 @@ mod tests {
         // By this cargo builds it with the root package's tests, and the program's list is of what is there.
         let tree = cargo(&root, &["tree", "--offline", "--package", "pgtlab", "--edges", "dev", "--depth", "1"]);
         assert!(tree.contains(&format!("{NAME} v")), "{tree}");
+    }
+
+    #[test]
+    fn every_strategy_can_be_started_from_in_the_workspace() {
+        let root = copied_workspace();
+        let strategies = strategies();
+        let names: Vec<String> = strategies.iter().map(|name| format!("like-{name}")).collect();
+        for (name, like) in names.iter().zip(&strategies) {
+            new_strategy(name, &root, Some(like)).expect("made");
+        }
+        let packages: Vec<&str> = names.iter().flat_map(|name| ["--package", name]).collect();
+        cargo(&root, &[&["fmt", "--check"], &packages[..]].concat());
+        let tested = cargo(&root, &[&["test", "--offline"], &packages[..]].concat());
+        assert_eq!(tested.matches("tests::it_conforms ... ok").count(), strategies.len(), "{tested}");
+    }
+
+    /// A repository, always in the same place, whose copies of ours look as old as they are.
+    fn repository(like: Option<&str>) -> PathBuf {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("repository");
+        if out.exists() {
+            fs::remove_dir_all(&out).expect("the last one can be removed");
+        }
+        let report = new_repository("repository-probe", &out, like).expect("made");
+        for copy in report.files.iter().filter(|file| file.to_string_lossy().starts_with("pgtlab-")) {
+            age(&out.join(copy)).expect("files");
+        }
+        out
+    }
+
+    /// Cargo takes what is older than its last build for built.
+    fn age(folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                age(&path)?;
+            } else {
+                let program = fs::metadata(env!("CARGO_BIN_EXE_pgtlab"))?.modified()?;
+                File::options().append(true).open(&path)?.set_modified(program)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_repository_of_its_own_builds_and_passes_its_test() {
+        let root = repository(None);
+        cargo(&root, &["fmt", "--check"]);
+        let tested = cargo(&root, &["test", "--offline"]);
+        for test in ["a_small_machine_boots", "it_conforms"] {
+            assert!(tested.contains(&format!("test tests::{test} ... ok")), "{tested}");
+        }
+        assert!(!tested.contains("warning"), "{tested}");
+        cargo(&root, &["build", "--offline"]);
+        let plugin = target().join("debug/librepository_probe.so");
+        let program = env!("CARGO_BIN_EXE_pgtlab");
+        let trace = Command::new(program).arg("trace").arg(&plugin).arg("01-native-6g").output().expect("it runs");
+        let text = String::from_utf8_lossy(&trace.stdout);
+        assert!(text.starts_with("strategy repository-probe\n") && text.ends_with("result OK\n"), "{text}");
+    }
+
+    #[test]
+    fn every_strategy_can_be_started_from_in_a_repository() {
+        for strategy in strategies() {
+            let root = repository(Some(strategy));
+            cargo(&root, &["fmt", "--check"]);
+            let checked = cargo(&root, &["check", "--offline", "--tests"]);
+            assert!(!checked.contains("warning"), "{strategy}: {checked}");
+        }
     }
 }

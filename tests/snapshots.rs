@@ -9,7 +9,6 @@ use insta::Settings;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pgtlab::corpus::{self, Source};
 use pgtlab::matrix::{self, Contestant, Place};
-use pgtlab::options::Chosen;
 use pgtlab::overview;
 use pgtlab::protocol::{Reply, Request, Want};
 use pgtlab::record::{CellRecord, Verdict};
@@ -61,7 +60,7 @@ fn run(request: &Request) -> Reply {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let contestants = matrix::contestants(&[], &Chosen::default()).expect("the strategies of the tree were built");
+    let contestants = matrix::in_tree().expect("the strategies of the tree were built");
     let sources = corpus::select(&[]).expect("the corpus is sound");
     let places = matrix::places(&sources, None, &WhatIf::default());
     let folders: Vec<(String, &Place)> = sources.iter().flat_map(|source| folder_places(source, &places)).collect();

@@ -6,6 +6,7 @@ use super::{CommandError, DIFFERENT, DONE, FAILED, jobs, limits, progress, warn,
 use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
+use crate::discover;
 use crate::matrix::{self, Contestant, Place};
 use crate::options;
 use crate::protocol::{Reply, Request};
@@ -22,6 +23,11 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     let started = Instant::now();
     let chosen = options::chosen(&asked.settings, &asked.strategies)?;
     let contestants = matrix::contestants(&asked.strategies, &chosen)?;
+    if !global.quiet && discover::is_searched(&asked.strategies) {
+        for error in discover::search()?.left_out {
+            anstream::eprintln!("warning: {error}; it is left out");
+        }
+    }
     let sources = corpus::select(&asked.layouts)?;
     let backend = asked.backend.map(Backend::from);
     let places = matrix::places(&sources, backend, &asked.what_if);

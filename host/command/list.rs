@@ -4,7 +4,7 @@
 use super::import::size;
 use super::{CommandError, DONE, output};
 use crate::corpus;
-use crate::discover;
+use crate::discover::{self, Origin};
 use crate::input::{Machine, NoCell};
 use crate::report::wrapped;
 use pgtlab_core::layout::Backend;
@@ -13,6 +13,7 @@ use std::fmt::Write;
 pub(super) fn list() -> Result<u8, CommandError> {
     let strategies = discover::resolve(&[])?;
     let sources = corpus::select(&[])?;
+    let left_out = discover::search()?.left_out;
     let mut out = String::from("strategies\n");
     let mut line = |text: String| {
         let _ = writeln!(out, "{text}");
@@ -22,6 +23,16 @@ pub(super) fn list() -> Result<u8, CommandError> {
         let aliases = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
         line(format!("  {}{aliases}", strategy.name));
         line(format!("      {}", wrapped(&strategy.description.summary, 6, 6)));
+        if strategy.origin != Origin::Tree {
+            line(format!("      from {}, by {}", strategy.plugin.display(), strategy.origin));
+        }
+    }
+    let of_tree = strategies.iter().find(|strategy| strategy.origin == Origin::Tree);
+    if let Some(folder) = of_tree.and_then(|strategy| strategy.plugin.parent()) {
+        line(format!("those without a place are from {}", folder.canonicalize().unwrap_or_default().display()));
+    }
+    for error in left_out {
+        line(format!("left out: {error}"));
     }
     line(format!("\n{:47}{:>11}  cells", "machines", "RAM"));
     for source in &sources {

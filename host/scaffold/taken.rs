@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who is called so already. Read from the sources, so that it holds before anything is built.
 
-use super::{STRATEGIES, ScaffoldError, StrategyName, failed};
+use super::{STRATEGIES, ScaffoldError, StrategyName, failed, sources};
 use std::fs;
 use std::path::Path;
 
@@ -25,12 +25,29 @@ pub(super) fn by(name: &StrategyName, root: &Path) -> Result<Option<String>, Sca
     }
     // A workspace that was never built has no lock file, and cargo will say what clashes.
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    Ok(is_locked(name, &lock).then(|| "a package in Cargo.lock".to_owned()))
+}
+
+/// What of this program's own answers to this name: a repository elsewhere is compared with it.
+pub(super) fn by_us(name: &StrategyName) -> Option<String> {
+    for (folder, source) in sources::strategies() {
+        if folder == name.as_str() {
+            return Some("a strategy of pgtlab".to_owned());
+        }
+        if aliases(source).contains(&name.as_str()) {
+            return Some(format!("an alias of pgtlab's {folder}"));
+        }
+    }
+    is_locked(name, sources::text("Cargo.lock")).then(|| "a package that pgtlab is built with".to_owned())
+}
+
+fn is_locked(name: &StrategyName, lock: &str) -> bool {
     let line = format!("name = \"{name}\"");
-    Ok(lock.lines().any(|found| found == line).then(|| "a package in Cargo.lock".to_owned()))
+    lock.lines().any(|found| found == line)
 }
 
 /// The aliases in the `export_strategy!` line of a crate.
-fn aliases(source: &str) -> Vec<&str> {
+pub(super) fn aliases(source: &str) -> Vec<&str> {
     let Some((_, line)) = source.split_once("export_strategy!(") else { return Vec::new() };
     let line = line.split(");").next().unwrap_or(line);
     let Some((_, list)) = line.split_once("aliases = [") else { return Vec::new() };
