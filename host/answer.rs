@@ -4,16 +4,21 @@
 use crate::explain;
 use crate::protocol::Want;
 use crate::state::State;
+use pgtlab_core::addr::PhysAddr;
 use pgtlab_core::build::{Built, End, Watch};
 use pgtlab_core::layout::Layout;
 use pgtlab_core::{ptdump, trace};
 
 /// What must be watched during a boot to give this answer.
 #[must_use]
-pub const fn watch(want: Want) -> Watch {
+pub const fn watch(want: Want, layout: &Layout) -> Watch {
     match want {
         Want::Record | Want::Trace | Want::Dump | Want::DumpPhysical | Want::Map => Watch::RULES,
-        Want::Events | Want::Explain | Want::State => Watch::ALL,
+        Want::Events | Want::Explain | Want::Reserved | Want::State => Watch::ALL,
+        Want::Page(address) => {
+            let page = layout.geometry.pfn_down(PhysAddr::new(address));
+            Watch { page: Some(page), ..Watch::ALL }
+        }
     }
 }
 
@@ -31,6 +36,8 @@ pub fn text(want: Want, strategy: &str, layout: &Layout, built: &Built) -> Strin
         Want::Map => built.map.as_ref().map_or_else(String::new, |map| lines(trace::map_lines(layout, map))),
         Want::Events => lines(built.events.iter().map(ToString::to_string).collect()),
         Want::Explain => explain::story(layout, built),
+        Want::Page(address) => explain::page(layout, built, layout.geometry.pfn_down(PhysAddr::new(address))),
+        Want::Reserved => explain::reserved(layout, built),
         Want::State => state(layout, built),
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pgtlab_core::bootlog::Stage;
 use pgtlab_core::layout::Backend;
+use pgtlab_core::ptdump::BASE;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -114,9 +115,12 @@ pub enum Command {
         #[arg(long)]
         phys: bool,
     },
-    /// Say how one boot ended and why
+    /// Say how one boot ended and why, and tell it in order
+    ///
+    /// Pages are hexadecimal frame numbers, ranges half open; a line with `!` is a rule, told where it broke
+    /// first. A death ends in the words the kernel or Xen prints.
     #[command(after_help = EXIT_CODES)]
-    Explain(Cell),
+    Explain(Explain),
     /// Show what changed between two direct maps
     ///
     /// A and B are cells, written STRATEGY/LAYOUT or STRATEGY/LAYOUT@BACKEND, or files: page_tables dumps
@@ -313,6 +317,21 @@ pub struct Cell {
     pub settings: Settings,
 }
 
+/// One boot to explain.
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The cell.
+    #[command(flatten)]
+    pub cell: Cell,
+    /// Follow one page: owner, permission, aliases, broken rules, and the entries that map it. ADDR is
+    /// hexadecimal, physical or in the direct map
+    #[arg(long, value_name = "ADDR", value_parser = address, conflicts_with = "reserved")]
+    pub at: Option<u64>,
+    /// List memblock's reservations: whose they are, and at which stage they were made
+    #[arg(long)]
+    pub reserved: bool,
+}
+
 /// A boot log to turn into a layout.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
@@ -446,10 +465,39 @@ fn seconds(typed: &str) -> Result<f64, String> {
     if 0.0 < seconds && seconds <= 86_400.0 { Ok(seconds) } else { Err(expected()) }
 }
 
+/// A physical address, given as itself or as one of the kernel's mappings of it: the direct map or the map of
+/// the kernel's image.
+fn address(typed: &str) -> Result<u64, String> {
+    const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+    const DIRECT_MAP_BYTES: u64 = 64 << 40;
+    let digits = typed.strip_prefix("0x").unwrap_or(typed);
+    let direct_map = BASE.get();
+    let expected =
+        || format!("expected a hexadecimal physical address, or one in the direct map ({direct_map:x} and 64 TiB on)");
+    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Err(expected());
+    }
+    match u64::from_str_radix(digits, 16) {
+        Ok(address) if address < 1 << 52 => Ok(address),
+        Ok(address) if KERNEL_MAP <= address && address - KERNEL_MAP < 1 << 30 => Ok(address - KERNEL_MAP),
+        Ok(address) if direct_map <= address && address - direct_map < DIRECT_MAP_BYTES => Ok(address - direct_map),
+        _ => Err(expected()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn an_address_is_physical_or_in_one_of_the_kernels_mappings() {
+        let parsed = ["1dfffb000", "0x1DFFFB123", "ffff8801dfffb000", "ffffffff81000000"].map(address);
+        assert_eq!(parsed, [0x1_dfff_b000, 0x1_dfff_b123, 0x1_dfff_b000, 0x100_0000].map(Ok));
+        for refused in ["", "0x", "g", "+1", "ffffc90000000000", "10000000000000000", "10000000000000"] {
+            assert!(address(refused).is_err_and(|why| why.starts_with("expected a hexadecimal")), "{refused}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

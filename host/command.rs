@@ -102,6 +102,14 @@ pub enum CommandError {
         /// Why.
         why: String,
     },
+    /// An address that no table of the machine can map.
+    #[error("{address:#x} lies outside the direct map; expected an address below {end:#x}")]
+    NoPage {
+        /// The physical address.
+        address: u64,
+        /// The first one that cannot be mapped.
+        end: u64,
+    },
     /// Nothing is left to run.
     #[error("no cell to run: {} without one on the {backend} back end", count(*n_layouts, "layout", "layouts"))]
     NoCells {
@@ -226,7 +234,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Compare(compare) => compare::compare(global, compare)?,
         Command::Trace(cell) => cell::trace(global, cell)?,
         Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
-        Command::Explain(cell) => cell::explain(global, cell)?,
+        Command::Explain(asked) => cell::explain(global, asked)?,
         Command::Diff(asked) => diff::diff(global, asked)?,
         Command::Conform(asked) => conform::conform(global, asked)?,
         Command::Inspect { plugin } => inspect::inspect(plugin)?,

@@ -15,7 +15,7 @@ use pgtlab_core::build::Built;
 use pgtlab_core::e820::E820Type;
 use pgtlab_core::event::{Consumer, Event};
 use pgtlab_core::layout::{Backend, Layout};
-use pgtlab_core::strategy::TableSpace;
+use pgtlab_core::strategy::{Stage, TableSpace};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,12 +87,13 @@ impl Owners {
             owners.paint(entry.range, firmware(entry.kind));
         }
         if let Some(built) = built {
-            let trampoline = PhysRange::new(PhysAddr::default(), layout.geometry.isa_end);
-            for range in &built.reserved {
-                let is_trampoline = layout.switches.trampoline && trampoline.covers(*range);
-                let name = if is_trampoline { "trampoline" } else { "reserved" };
-                owners.paint(*range, Owner::Reserved(name.to_owned()));
-            }
+            let unnamed = built.reserved.iter().map(|range| (*range, "reserved"));
+            let named = built.events.iter().filter(|noted| noted.stage == Stage::Boot);
+            let named = named.filter_map(|noted| match &noted.event {
+                Event::Reserved { range, name } => Some((*range, name.as_str())),
+                _ => None,
+            });
+            unnamed.chain(named).for_each(|(range, name)| owners.paint(range, Owner::Reserved(name.to_owned())));
         }
         for reservation in &layout.reservations {
             owners.paint(reservation.range, Owner::Reserved(reservation.name.clone()));
@@ -114,7 +115,7 @@ impl Owners {
     fn paint_boot(&mut self, layout: &Layout, built: &Built) {
         let bytes = |pages| layout.geometry.bytes(pages);
         let mut taken: Vec<(Pfn, u64)> = Vec::new();
-        for noted in &built.events {
+        for noted in built.events.iter().filter(|noted| noted.stage != Stage::Boot) {
             match &noted.event {
                 Event::SpaceChosen(TableSpace::Buffer(pages)) => self.paint(bytes(*pages), Owner::Spare(noted.range)),
                 Event::Taken { page, .. } => taken.push((*page, noted.range)),

@@ -23,8 +23,12 @@ pub enum Want {
     Map,
     /// The events, a line each.
     Events,
-    /// Why it ended so, and the events of the range that died.
+    /// Why it ended so, and the story of the boot.
     Explain,
+    /// What became of the page that holds this physical address.
+    Page(u64),
+    /// Memblock's reservations, with who made each.
+    Reserved,
     /// The direct map and the owners of memory, as the JSON of a [`crate::state::State`].
     State,
 }

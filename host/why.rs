@@ -6,7 +6,7 @@
 //! Pages and ranges are written as the trace does: pages as frame numbers, addresses in bytes, both
 //! hexadecimal.
 
-mod story;
+pub(crate) mod story;
 
 use crate::report::conclusion::title;
 use crate::report::{count, listed, thousands};
@@ -40,12 +40,21 @@ pub fn call_to_blame(layout: &Layout, built: &Built) -> Option<u64> {
     let story = Story::new(layout, built);
     let End::Died { text, .. } = &built.end else { return None };
     let page = story.fault().map(|fault| fault.page).or_else(|| page_of(text));
+    let replaced = page.and_then(|page| {
+        let leaves = story.last_leaves(page, built.events.len())?;
+        story.replaced(page, &leaves).map(|(call, _)| call)
+    });
     let blamed = page.and_then(|page| story.promise_of(page).or_else(|| story.covering(page)));
-    blamed.or_else(|| story.calls.last()).map(|call| call.number)
+    replaced.or_else(|| blamed.or_else(|| story.calls.last()).map(|call| call.number))
 }
 
 fn boots(story: &Story<'_>) -> String {
-    let mut told = vec!["boots".to_owned()];
+    let mut told = vec![story.mended_by_acpi().map_or_else(
+        || "boots".to_owned(),
+        |(page, pages)| {
+            format!("boots: the ACPI table at {page:x} was mapped in time, and made {} writable again", shown(pages))
+        },
+    )];
     let left = story.built.measures.map_or(0, |measures| measures.left_read_only);
     if 0 < left {
         let mut places: Vec<String> = Vec::new();
@@ -82,9 +91,10 @@ fn faults(story: &Story<'_>) -> Option<String> {
         }
         Some(call) if is_mapped => {
             let pages = call.buffer.map(shown).unwrap_or_default();
+            let used = story.used(call).map_or_else(String::new, |used| format!(", used up to {:x}", used.end));
             let after = after_call(story, call, fault.at);
             format!(
-                "{wrote}, left read-only: promised as table space of call {} ({pages}), never used, {after}",
+                "{wrote}, left read-only: promised as table space of call {} ({pages}{used}), never used, {after}",
                 call.number
             )
         }
@@ -101,28 +111,35 @@ fn after_call(story: &Story<'_>, call: &Call, until: usize) -> String {
     }
     // The strategy acts when entries are written, so that is what would have helped.
     let from = call.done_at.unwrap_or(until);
-    let mut later = story.built.events[from..until].iter();
-    let is_entry = |event: &Event| {
-        matches!(event, Event::LeavesWritten { .. } | Event::FixmapMapped { .. } | Event::AcpiMapped(_))
-    };
-    if later.any(|noted| is_entry(&noted.event)) {
-        format!("and what was installed after call {number}'s reserve did not make it writable again")
+    if story.built.events[from..until].iter().any(|noted| sets_entry(&noted.event)) {
+        format!("and no set_pte after call {number}'s reserve made it writable again")
     } else {
-        format!("and nothing installed a page-table entry after call {number}'s reserve")
+        format!("and no set_pte came after call {number}'s reserve")
     }
+}
+
+/// Whether it is a `set_pte` at which a strategy may act.
+pub(crate) const fn sets_entry(event: &Event) -> bool {
+    matches!(event, Event::LeavesWritten { .. } | Event::FixmapMapped { .. } | Event::AcpiMapped(_))
 }
 
 fn unmapped(story: &Story<'_>, page: Pfn) -> String {
     let written = story.last_leaves(page, story.built.events.len());
     match (written, story.covering(page)) {
-        (Some(leaves), _) => format!("call {} mapped it, and a later step took that away", leaves.call),
+        (Some(leaves), _) => match story.replaced(page, &leaves) {
+            Some((call, table)) => format!(
+                "call {} mapped it in a large leaf, in whose place call {call} put table {table:x}, which leaves it out",
+                leaves.call
+            ),
+            None => format!("call {} mapped it, and a later step took that away", leaves.call),
+        },
         (None, Some(call)) => format!("call {} ({}) covers it and left it out", call.number, shown(call.pages)),
         (None, None) => "no call covers it".to_owned(),
     }
 }
 
 /// The page a message is about: `Bad type: pfn P wanted ..`, `memtest writes pfn P`.
-fn page_of(text: &str) -> Option<Pfn> {
+pub(crate) fn page_of(text: &str) -> Option<Pfn> {
     let (_, rest) = text.split_once(" pfn ")?;
     let number = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;
     u64::from_str_radix(number, 16).ok().map(Pfn::new)
@@ -163,12 +180,12 @@ fn panics(story: &Story<'_>, text: &str) -> String {
     format!("{text} in {place}{lacks}{space}")
 }
 
-fn pages(n: u64) -> String {
+pub(crate) fn pages(n: u64) -> String {
     usize::try_from(n).map_or_else(|_| format!("{n} pages"), |n| count(n, "page", "pages"))
 }
 
 /// Pages as the sentence writes them: `1df0f3-1e0000`.
-fn shown(pages: PfnRange) -> String {
+pub(crate) fn shown(pages: PfnRange) -> String {
     format!("{:x}-{:x}", pages.start, pages.end)
 }
 

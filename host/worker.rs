@@ -248,7 +248,7 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Err(fault) => return crashed(fault.to_string()),
     };
     let mut watched = Watched::new(strategy, cell);
-    let built = match build::boot(layout, &mut watched, answer::watch(request.want)) {
+    let built = match build::boot(layout, &mut watched, answer::watch(request.want, layout)) {
         Ok(built) => built,
         Err(conflict) => return ours(request, &layout.name, backend, conflict.to_string()),
     };

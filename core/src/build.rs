@@ -18,6 +18,7 @@ use crate::addr::{Pfn, PhysRange};
 use crate::consume;
 use crate::decide::{Decider, StrategyFault};
 use crate::event::Noted;
+use crate::follow::{Glimpse, Step};
 use crate::layout::{Backend, Layout};
 use crate::measure::{self, Measures};
 use crate::permission::PermissionMap;
@@ -33,13 +34,15 @@ pub struct Watch {
     pub rules: bool,
     /// Keep every event.
     pub events: bool,
+    /// A page to be followed through the boot.
+    pub page: Option<Pfn>,
 }
 
 impl Watch {
     /// Rules, no events: what a comparison needs.
-    pub const RULES: Self = Self { map: true, rules: true, events: false };
+    pub const RULES: Self = Self { map: true, rules: true, events: false, page: None };
     /// Everything.
-    pub const ALL: Self = Self { map: true, rules: true, events: true };
+    pub const ALL: Self = Self { map: true, rules: true, events: true, page: None };
 }
 
 /// What one mapping call of the kernel leaves in its globals.
@@ -150,8 +153,12 @@ pub struct Built {
     pub records: Vec<Record>,
     /// The broken rules; empty unless rules were watched.
     pub findings: Vec<Finding>,
+    /// The rules that were broken for the page that was followed, in the order in which they broke.
+    pub findings_on_page: Vec<Finding>,
     /// The measures, if the build was completed.
     pub measures: Option<Measures>,
+    /// The direct map before the build; only if rules were watched.
+    pub map_before: Option<PermissionMap>,
     /// The direct map when the build was completed.
     pub map: Option<PermissionMap>,
     /// The direct map at the end of a boot that died in the build.
@@ -164,6 +171,10 @@ pub struct Built {
     pub xen_totals: Option<measure::XenTotals>,
     /// What happened, in order; empty unless events were watched.
     pub events: Vec<Noted>,
+    /// The walk for the page at which a write faulted, root first; empty unless events were watched.
+    pub fault: Vec<Step>,
+    /// The page that was followed, wherever something about it changed.
+    pub seen: Vec<Glimpse>,
     /// The stages at which the strategy said that it has nothing to say.
     pub declined: Vec<Stage>,
     /// Whether the strategy asked which back end it is on.

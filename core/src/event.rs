@@ -35,6 +35,8 @@ pub enum Event {
         page: Pfn,
         /// The level.
         level: Level,
+        /// Whether it was reserved in the same breath.
+        is_reserved: bool,
     },
     /// A table page was mapped through the fixmap.
     FixmapMapped {
@@ -149,7 +151,7 @@ impl fmt::Display for Event {
             Self::Printk(text) => write!(f, "printed \"{text}\""),
             Self::RangeChosen(pages) => write!(f, "range {} chosen", Pages(*pages)),
             Self::SpaceChosen(space) => write_space(f, space),
-            Self::Taken { page, level } => write!(f, "taken {page:x} (L{})", level.get()),
+            Self::Taken { page, level, .. } => write!(f, "taken {page:x} (L{})", level.get()),
             Self::FixmapMapped { page, is_writable } => {
                 write!(f, "fixmap slot made for {page:x}, {}", writable(*is_writable))
             }
@@ -251,7 +253,8 @@ mod tests {
     fn an_event_is_a_readable_line() {
         let pages = PfnRange::from_numbers(0x100, 0x180);
         let page = Pfn::new(0x1df0f3);
-        check(2, Stage::Page, Event::Taken { page, level: Level::L1 }, "range 2 page: taken 1df0f3 (L1)");
+        let taken = Event::Taken { page, level: Level::L1, is_reserved: false };
+        check(2, Stage::Page, taken, "range 2 page: taken 1df0f3 (L1)");
         let buffer = Event::SpaceChosen(TableSpace::Buffer(pages));
         check(1, Stage::TableSpace, buffer, "range 1 table space: buffer [100, 180) chosen, 128 pages");
         let reserved = Event::Reserved {

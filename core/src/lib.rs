@@ -61,6 +61,7 @@ pub mod decide;
 pub mod e820;
 pub mod entry;
 pub mod event;
+pub mod follow;
 mod frame_map;
 pub mod geometry;
 #[doc = include_str!("guide.md")]

@@ -392,6 +392,12 @@ impl<'l> Mmu<'l> {
         }
     }
 
+    /// Whether a fixmap slot maps the page at this moment, and then whether it may be written through.
+    pub(crate) fn fixmap_of(&self, page: Pfn) -> Option<bool> {
+        let slots = self.fixmap.iter().filter(|slot| slot.page == page);
+        slots.map(|slot| slot.is_writable || !self.is_guarded()).reduce(|any, is_writable| any | is_writable)
+    }
+
     /// Whether a fixmap slot maps the page writable at this moment.
     pub(crate) fn is_writable_in_fixmap(&self, page: Pfn) -> bool {
         self.fixmap.iter().any(|slot| slot.page == page && slot.is_writable)

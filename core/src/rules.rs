@@ -114,6 +114,8 @@ pub struct Finding {
     pub expected: String,
     /// What was found there.
     pub got: String,
+    /// How many events had been noted when it broke first.
+    pub n_events: u64,
 }
 
 impl Finding {
@@ -143,6 +145,7 @@ impl fmt::Display for Finding {
 pub(crate) struct Moment {
     pub(crate) range: u64,
     pub(crate) stage: Stage,
+    pub(crate) n_events: u64,
 }
 
 /// What a page is to the rules.
@@ -158,6 +161,9 @@ struct PageState {
 #[derive(Debug)]
 pub(crate) struct Rules {
     findings: Vec<Finding>,
+    /// A page that is followed, and what was broken for it.
+    followed: Option<Pfn>,
+    on_followed: Vec<Finding>,
     pages: FrameMap<PageState>,
     promises: Vec<PfnRange>,
     taken: Vec<Pfn>,
@@ -169,9 +175,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(is_guarded: bool) -> Self {
+    pub(crate) fn new(is_guarded: bool, followed: Option<Pfn>) -> Self {
         Self {
             findings: Vec::new(),
+            followed,
+            on_followed: Vec::new(),
             pages: FrameMap::new(),
             promises: Vec::new(),
             taken: Vec::new(),
@@ -181,29 +189,33 @@ impl Rules {
         }
     }
 
-    pub(crate) fn into_findings(mut self) -> Vec<Finding> {
-        // Findings of one rule are kept together, the first broken first.
+    /// The findings, those of one rule together, the first broken first; and those for the page that was
+    /// followed, as they came.
+    pub(crate) fn into_findings(mut self) -> (Vec<Finding>, Vec<Finding>) {
         self.findings.sort_by_key(|finding| finding.rule);
-        self.findings
+        (self.findings, self.on_followed)
     }
 
     /// Adds a page to the finding of this rule and range, or makes one.
-    fn broken(
-        &mut self,
-        rule: Rule,
-        moment: Moment,
-        page: Pfn,
-        n_pages: u64,
-        texts: impl FnOnce() -> (String, String),
-    ) {
+    fn broken(&mut self, rule: Rule, moment: Moment, page: Pfn, n_pages: u64, texts: impl Fn() -> (String, String)) {
+        let found = |page, n_pages| {
+            let (expected, got) = texts();
+            let Moment { range, stage, n_events } = moment;
+            Finding { rule, range, stage, page, n_pages, expected, got, n_events }
+        };
+        // Progress names where a range starts: it is broken for the range, not for a page of it.
+        if let Some(followed) = self.followed
+            && rule != Rule::Progress
+            && PfnRange::new(page, page.saturating_add(n_pages)).contains(followed)
+        {
+            self.on_followed.push(found(followed, 1));
+        }
         let same = self.findings.iter_mut().rev().find(|finding| finding.rule == rule && finding.range == moment.range);
         if let Some(finding) = same {
             finding.n_pages += n_pages;
             return;
         }
-        let (expected, got) = texts();
-        let Moment { range, stage } = moment;
-        self.findings.push(Finding { rule, range, stage, page, n_pages, expected, got });
+        self.findings.push(found(page, n_pages));
     }
 
     fn update(&mut self, pages: PfnRange, change: impl Fn(&mut PageState)) {
@@ -304,13 +316,13 @@ impl Rules {
             let is_live = mmu.walk(page).entry.is_writable();
             let is_hidden = is_writable_below(mmu, unattached, page);
             if is_live || is_hidden || mmu.is_writable_in_fixmap(page) {
-                self.linked_page_is_writable(moment, page, 1);
+                self.linked_page_is_writable(moment, page);
             }
         }
     }
 
-    fn linked_page_is_writable(&mut self, moment: Moment, page: Pfn, n_pages: u64) {
-        self.broken(Rule::Guard, moment, page, n_pages, || {
+    fn linked_page_is_writable(&mut self, moment: Moment, page: Pfn) {
+        self.broken(Rule::Guard, moment, page, 1, || {
             ("a live table, mapped read-only everywhere".to_owned(), "mapped writable".to_owned())
         });
     }
@@ -321,14 +333,10 @@ impl Rules {
         if !self.is_guarded {
             return;
         }
-        if let Some(page) = self.pages.find(pages, |state| state.is_linked) {
-            let mut n_pages = 1;
-            let mut from = page.saturating_add(1);
-            while let Some(next) = self.pages.find(PfnRange::new(from, pages.end), |state| state.is_linked) {
-                n_pages += 1;
-                from = next.saturating_add(1);
-            }
-            self.linked_page_is_writable(moment, page, n_pages);
+        let mut from = pages.start;
+        while let Some(page) = self.pages.find(PfnRange::new(from, pages.end), |state| state.is_linked) {
+            self.linked_page_is_writable(moment, page);
+            from = page.saturating_add(1);
         }
     }
 

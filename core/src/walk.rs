@@ -3,6 +3,7 @@
 
 use crate::addr::{Pfn, PfnRange};
 use crate::entry::{Entry, EntryFlags, Grants};
+use crate::follow::Step;
 use crate::geometry::Level;
 use crate::table::{EntryRun, TableId, TableStore};
 
@@ -37,6 +38,21 @@ pub fn walk(tables: &TableStore, top: TableId, pfn: Pfn) -> Walk {
             None => return Walk { table, level, slot, entry, grants },
         }
     }
+}
+
+/// Every entry that a walk from `top` reads for the direct-map address of `pfn`, the first one first.
+#[must_use]
+pub fn steps(tables: &TableStore, top: TableId, pfn: Pfn) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut next = Some(top);
+    while let Some(id) = next {
+        let table = tables.get(id);
+        let (level, slot) = (table.level(), tables.geometry().slot(table.level(), pfn));
+        let entry = table.entry(slot);
+        steps.push(Step { level, table: table.pfn(), slot, entry });
+        next = level.below().and_then(|_| tables.linked(entry));
+    }
+    steps
 }
 
 /// Leaves that follow one another, alike in size and bits, their frames consecutive.

@@ -3,7 +3,7 @@
 
 use super::{CommandError, DONE, FAILED, limits, output, warn, what_if};
 use crate::baseline::cell_name;
-use crate::cli::{BackendArg, Cell, Global};
+use crate::cli::{BackendArg, Cell, Explain, Global};
 use crate::corpus::{self, Source};
 use crate::explain as explanation;
 use crate::matrix;
@@ -13,7 +13,6 @@ use crate::record::{CellRecord, Verdict};
 use crate::spawn::run_cell;
 use crate::whatif::WhatIf;
 use pgtlab_core::layout::{Backend, Layout};
-use std::io::{IsTerminal, stdout};
 
 pub(super) fn trace(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
     let reply = run(global, &Named::new(cell)?, Want::Trace)?;
@@ -36,10 +35,19 @@ pub(super) fn dump(global: &Global, cell: &Cell, physical: bool) -> Result<u8, C
     Ok(DONE)
 }
 
-pub(super) fn explain(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
-    let reply = run(global, &Named::new(cell)?, Want::Explain)?;
-    let text = explanation::render(&reply.record, &reply.text);
-    output::print(&if stdout().is_terminal() { explanation::for_terminal(&text) } else { text })?;
+pub(super) fn explain(global: &Global, asked: &Explain) -> Result<u8, CommandError> {
+    let want = match asked.at {
+        Some(address) => Want::Page(address),
+        None if asked.reserved => Want::Reserved,
+        None => Want::Explain,
+    };
+    let (reply, layout) = run_with_layout(global, &Named::new(&asked.cell)?, want)?;
+    let end = layout.geometry.addr(layout.geometry.end_of_map()).get();
+    if let Some(address) = asked.at.filter(|address| end <= *address) {
+        return Err(CommandError::NoPage { address, end });
+    }
+    let render = if want == Want::Explain { explanation::render } else { explanation::render_part };
+    output::print(&render(&reply.record, &reply.text))?;
     Ok(if reply.record.verdict == Verdict::Error { FAILED } else { DONE })
 }
 

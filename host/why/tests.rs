@@ -53,12 +53,12 @@ impl Strategy for High {
 
 #[test]
 fn pages_left_read_only_are_told_with_who_promised_them_and_what_did_not_happen() {
-    let wrote =
-        "NODE_DATA wrote 1fffb000, left read-only: promised as table space of call 1 (1fb50-20000), never used, ";
+    let wrote = "NODE_DATA wrote 1fffb000, left read-only: promised as table space of call 1 (1fb50-20000, used up to \
+                 1fc30), never used, ";
     let nothing = High { below_end: 0, masks_all: true, acts_on_writes: false };
     check(GUEST, nothing, &format!("{wrote}and nothing made it writable again"));
     let on_writes = High { below_end: 0, masks_all: true, acts_on_writes: true };
-    check(GUEST, on_writes, &format!("{wrote}and nothing installed a page-table entry after call 1's reserve"));
+    check(GUEST, on_writes, &format!("{wrote}and no set_pte came after call 1's reserve"));
 }
 
 #[test]

@@ -293,7 +293,7 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
             let bytes = self.geometry().bytes(PfnRange::new(page, page.saturating_add(1)));
             self.machine.memblock.reserve(bytes);
         }
-        self.machine.note(|| Event::Taken { page, level });
+        self.machine.note(|| Event::Taken { page, level, is_reserved: reserves });
         let Some(id) = self.machine.mmu.tables.create(page, level) else {
             return Err(Halt::crash(format!("clear_page writes pfn {page:x}: it is a page table already")));
         };

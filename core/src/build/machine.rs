@@ -6,6 +6,7 @@ use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::decide::StrategyFault;
 use crate::e820::E820Entry;
 use crate::event::{Event, Noted};
+use crate::follow::{Follow, Step};
 use crate::layout::{Backend, Layout, Node};
 use crate::measure::{self, Measures, XenTotals};
 use crate::memblock::Memblock;
@@ -15,7 +16,7 @@ use crate::rules::{Moment, Rules};
 use crate::strategy::{Boot, Context, Facts, LastRange, NativeMap, PgtBuf, Pool, Range, Services, Stage};
 use crate::table::TableId;
 use crate::trace;
-use crate::walk::visit_leaves;
+use crate::walk::{steps, visit_leaves};
 use std::cell::Cell;
 
 /// The part of the boot that the builder is.
@@ -79,6 +80,12 @@ pub(crate) struct Machine<'l> {
     pub(crate) records: Vec<Record>,
     pub(crate) rules: Option<Rules>,
     events: Option<Vec<Noted>>,
+    /// How many events there were, whether they are kept or not.
+    n_events: u64,
+    /// The page to follow, and what was seen of it since the boot tables stand.
+    page: Option<Pfn>,
+    follow: Option<Follow>,
+    fault: Vec<Step>,
     pub(crate) stage: Stage,
     /// The range being mapped, counted from 1; 0 outside the ranges.
     pub(crate) range: u64,
@@ -129,8 +136,12 @@ impl<'l> Machine<'l> {
             boot: Boot::new(&facts),
             facts,
             records: Vec::new(),
-            rules: watch.rules.then(|| Rules::new(is_guarded)),
+            rules: watch.rules.then(|| Rules::new(is_guarded, watch.page)),
             events: watch.events.then(Vec::new),
+            n_events: 0,
+            page: watch.page,
+            follow: None,
+            fault: Vec::new(),
             stage: Stage::Boot,
             range: 0,
             declined: Cell::new(0),
@@ -157,7 +168,7 @@ impl<'l> Machine<'l> {
     }
 
     pub(crate) const fn moment(&self) -> Moment {
-        Moment { range: self.range, stage: self.stage }
+        Moment { range: self.range, stage: self.stage, n_events: self.n_events }
     }
 
     /// Notes an event, if anybody listens.
@@ -167,8 +178,38 @@ impl<'l> Machine<'l> {
         if let Some(rules) = &mut self.rules {
             rules.event(moment, &self.memblock, &self.mmu);
         }
+        self.n_events += 1;
+        if self.follow.is_none() && self.events.is_none() {
+            return;
+        }
+        let event = event();
+        self.look(Some(&event));
+        if let Event::Written { fault: Some(page), .. } = event {
+            self.fault = steps(&self.mmu.tables, self.mmu.root, page);
+        }
         if let Some(events) = &mut self.events {
-            events.push(Noted { range: moment.range, stage: moment.stage, event: event() });
+            events.push(Noted { range: moment.range, stage: moment.stage, event });
+        }
+    }
+
+    /// Follows a page from now on, if one is to be followed.
+    pub(crate) fn start_following(&mut self) {
+        self.follow = self.page.map(Follow::new);
+        self.look(None);
+    }
+
+    /// Looks at the page that is followed, if one is.
+    fn look(&mut self, event: Option<&Event>) {
+        if let Some(follow) = &mut self.follow {
+            follow.look(self.n_events, event, &self.mmu, &self.memblock);
+        }
+    }
+
+    /// Reserves memory for what is there before the strategy acts.
+    pub(crate) fn take_memory(&mut self, range: PhysRange, name: &str) {
+        self.memblock.reserve(range);
+        if !range.is_empty() {
+            self.note(|| Event::Reserved { range, name: name.to_owned() });
         }
     }
 
@@ -220,7 +261,7 @@ impl<'l> Machine<'l> {
             return;
         }
         let map = self.read_map();
-        let moment = Moment { range: 0, stage: Stage::BuildDone };
+        let moment = Moment { range: 0, stage: Stage::BuildDone, n_events: self.n_events };
         let mut measures = None;
         if let Some(mut rules) = self.rules.take() {
             measure::cover(self, &mut rules, moment, &map);
@@ -264,18 +305,23 @@ impl<'l> Machine<'l> {
             Some(built) => (Some(built.map), built.measures, built.reserved, built.xen_totals),
             None => (None, None, Vec::new(), None),
         };
+        let (findings, findings_on_page) = self.rules.map_or_else(Default::default, Rules::into_findings);
         Built {
             end,
             boot: self.boot,
             records: self.records,
-            findings: self.rules.map_or_else(Vec::new, Rules::into_findings),
+            findings,
+            findings_on_page,
             measures,
+            map_before: self.map_before,
             map,
             map_at_death,
             max_pfn_mapped: self.facts.max_pfn_mapped,
             reserved,
             xen_totals,
             events: self.events.unwrap_or_default(),
+            fault: self.fault,
+            seen: self.follow.map_or_else(Vec::new, Follow::into_seen),
             declined,
             asked_backend: self.asked_backend.get(),
         }

@@ -37,12 +37,13 @@ pub(super) fn boot_stage(machine: &mut Machine<'_>, decider: &mut dyn Decider) -
         }
         fault
     })?;
+    machine.start_following();
     reserve_what_is_in_use(machine, boot.builder_frames, boot.identity_tables);
     if 0 < boot.pool_pages {
         let start = geometry.pfn_down(layout.brk);
         let pool = PfnRange::new(start, start.saturating_add(boot.pool_pages));
         machine.facts.pool = Pool { start, next: start, end: pool.end };
-        machine.memblock.reserve(geometry.bytes(pool));
+        machine.take_memory(geometry.bytes(pool), "BRK");
         if let Some(rules) = &mut machine.rules {
             rules.promise(pool);
         }
@@ -50,7 +51,7 @@ pub(super) fn boot_stage(machine: &mut Machine<'_>, decider: &mut dyn Decider) -
     if layout.switches.trampoline {
         let window = PhysRange::new(crate::addr::PhysAddr::default(), geometry.isa_end);
         if let Some(base) = machine.memblock.find_in_range(window, geometry.trampoline_bytes, geometry.page_bytes()) {
-            machine.memblock.reserve(PhysRange::new(base, base.saturating_add(geometry.trampoline_bytes)));
+            machine.take_memory(PhysRange::new(base, base.saturating_add(geometry.trampoline_bytes)), "TRAMPOLINE");
         }
     }
     machine.boot = boot;
@@ -69,8 +70,8 @@ pub(super) fn boot_stage(machine: &mut Machine<'_>, decider: &mut dyn Decider) -
 fn reserve_what_is_in_use(machine: &mut Machine<'_>, builder_frames: BuilderFrames, identity_tables: u64) {
     let layout = machine.layout;
     let geometry = layout.geometry;
-    machine.memblock.reserve(layout.kernel);
-    layout.reservations.iter().for_each(|reservation| machine.memblock.reserve(reservation.range));
+    machine.take_memory(layout.kernel, "TEXT DATA BSS");
+    layout.reservations.iter().for_each(|reservation| machine.take_memory(reservation.range, &reservation.name));
     let Some(xen) = layout.xen.filter(|_| layout.backend == Backend::Xen) else { return };
     let frames = |first: u64, end: u64| {
         let at = |n: u64| xen.pt_base.saturating_add(n << geometry.page_shift);
@@ -80,10 +81,10 @@ fn reserve_what_is_in_use(machine: &mut Machine<'_>, builder_frames: BuilderFram
         BuilderFrames::Kept => 0,
         BuilderFrames::GivenBack => 3,
     };
-    machine.memblock.reserve(PhysRange::new(xen.mfn_list, xen.pt_base));
-    machine.memblock.reserve(frames(kept_from, xen.pt_frames));
+    machine.take_memory(PhysRange::new(xen.mfn_list, xen.pt_base), "XEN START INFO");
+    machine.take_memory(frames(kept_from, xen.pt_frames), "XEN PAGETABLES");
     let brk_end = layout.brk.saturating_add(identity_tables << geometry.page_shift);
-    machine.memblock.reserve(PhysRange::new(layout.brk, brk_end));
+    machine.take_memory(PhysRange::new(layout.brk, brk_end), "BRK");
 }
 
 /// Maps range after range until the strategy has no more.
