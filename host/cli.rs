@@ -146,6 +146,12 @@ pub enum Command {
     /// a result of the strategy and no failure.
     #[command(after_help = CONFORM_EXIT_CODES)]
     Conform(Conform),
+    /// Say what holds plugins in on this machine, and what the machine lacks
+    ///
+    /// A worker tries what a plugin must not do: open files, use the network, start processes. A line a row;
+    /// `no` is something that this machine does not have, and what is lost by it.
+    #[command(after_help = EXIT_CODES)]
+    Doctor,
     /// List the strategies and the machines
     #[command(after_help = EXIT_CODES)]
     List,

@@ -6,6 +6,7 @@ mod cell;
 mod compare;
 mod conform;
 mod diff;
+mod doctor;
 mod import;
 mod inspect;
 mod install;
@@ -238,6 +239,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Diff(asked) => diff::diff(global, asked)?,
         Command::Conform(asked) => conform::conform(global, asked)?,
         Command::Inspect { plugin } => inspect::inspect(plugin)?,
+        Command::Doctor => doctor::doctor(global)?,
         Command::List => list::list()?,
         Command::Import(asked) => import::import(global, asked)?,
         Command::Map(asked) => map::map(global, asked)?,

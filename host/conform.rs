@@ -280,9 +280,11 @@ fn died(check: Check, death: &Death) -> Result<Seen, ConformError> {
     use crate::stage_cell::Place as At;
     let (check, place) = match death.place {
         At::BeforeLoading | At::Finished => return Err(ConformError::Ours(death.text.clone())),
+        At::Unheard => (Check::Drop, "after it was done".to_owned()),
         At::Loading => (Check::Loading, "while it was loaded".to_owned()),
         At::Creating => (Check::Loading, "while its strategy was made".to_owned()),
         At::Finishing => (Check::Drop, "while it was dropped".to_owned()),
+        At::OutOfSteps(stage) => (Check::End, format!("at stage {}", stage.name())),
         At::Asking(stage) | At::Answered(stage) => (check, format!("at stage {}", stage.name())),
     };
     let check = if death.is_overdue { Check::End } else { check };

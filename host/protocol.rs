@@ -43,16 +43,19 @@ pub enum Work {
     Prove(Trial),
     /// A part of the conformance kit.
     Examine(Examination),
+    /// Try what a worker can do, without a plugin.
+    Probe,
 }
 
 impl Work {
-    /// The plugin.
+    /// The plugin, if there is one.
     #[must_use]
-    pub fn plugin(&self) -> &Path {
+    pub fn plugin(&self) -> Option<&Path> {
         match self {
-            Self::Cell(request) => &request.plugin,
-            Self::Prove(trial) => &trial.plugin,
-            Self::Examine(examination) => &examination.plugin,
+            Self::Cell(request) => Some(&request.plugin),
+            Self::Prove(trial) => Some(&trial.plugin),
+            Self::Examine(examination) => Some(&examination.plugin),
+            Self::Probe => None,
         }
     }
 }
@@ -205,4 +208,6 @@ pub struct Reply {
     /// The text that was wanted (see [`crate::answer`]); empty for [`Want::Record`], for a cell without a
     /// boot, and for [`Want::Map`] where the build was not completed.
     pub text: String,
+    /// How many steps of its budget the plugin took (see [`pgtlab_core::plugin::Budget`]); 0 if it died.
+    pub n_steps: u64,
 }

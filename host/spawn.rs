@@ -2,38 +2,47 @@
 //! Running cells in worker processes, and telling what became of a worker that died.
 //!
 //! ```text
-//!   this process                           worker (`pgtlab worker`, its own process group)
-//!   memfd  Job as JSON ──────── stdin ───► reads it, binds itself, loads the plugin, boots
-//!   pipe   ◄──────────────────── fd 3 ──── one Message, a line of JSON
-//!   memfd  read after its death ─ fd 4 ──► where it is: one word, stored at each question
-//!   pipes  ◄──────────── stdout, stderr ── whatever the plugin prints, up to a cap
+//!   this process                              worker (`pgtlab worker`, its own process group)
+//!   memfd  Job as JSON, and one word ─ stdin ─► reads the job and cuts it off, maps the word,
+//!          read after its death                 which says where it is
+//!   pipe   ◄─────────────────────────── stdout ─ moved to a number of its own: secret, Message, newline
+//!   pipe   ◄─────────────────────────── stderr ─ what the plugin prints to stdout and stderr, up to a cap
 //! ```
 //!
 //! **A cell is a success only if a whole message arrived**; an exit status proves nothing. **Nothing here
 //! waits without a limit**: a process that a plugin left behind may hold the pipes open for ever. All of
-//! this is per worker, so cells can be run from many threads at once. It contains accidents, not malice: a
-//! plugin shares its worker's memory and could write the message itself.
+//! this is per worker, so cells can be run from many threads at once.
+//!
+//! # How far a record can be trusted
+//!
+//! A message counts from behind a secret of 128 random bits, which each worker has of its own and reads before
+//! it loads the plugin; what was written to the descriptor before the secret is dropped as it comes. So a
+//! plugin that writes to every descriptor, that closes them, that exits early or forges a record makes no
+//! record: it is found out as crashed, or its own message still arrives. It takes malice to do more: the plugin
+//! shares its worker's memory, where it could look for the secret or change the host's code. Whoever runs the
+//! plugins of strangers does so in a machine of its own.
 
 mod leftovers;
 mod watch;
 
+use crate::confine::Bounds;
+use crate::doctor::Probed;
 use crate::load::{LoadError, LoadErrorKind};
 use crate::protocol::{Examination, Reply, Request, SeenRecord, Trial, Work};
 use crate::prove::tally::Tally;
 use crate::record::{CellRecord, Verdict};
 use crate::stage_cell::{Place, StageReader};
-use crate::worker::{Bounds, Job, MESSAGE_FD, Message, STAGE_FD};
-use command_fds::{CommandFdExt, FdMapping};
+use crate::worker::{Job, Message};
 use pgtlab_core::layout::Layout;
-use rustix::fs::{MemfdFlags, memfd_create};
+use pgtlab_core::plugin::Budget;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, getpid};
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 use watch::Watched;
 
@@ -46,21 +55,25 @@ pub struct Limits {
     pub cpu: Duration,
     /// Address space.
     pub memory_bytes: u64,
+    /// Steps of the plugin in one boot; if it is not said, as many as the machine allows
+    /// ([`Budget::steps_of`]).
+    pub n_steps: Option<u64>,
 }
 
 impl Default for Limits {
-    /// Of the machines in the corpus the dearest takes a second, 21 MiB for its record and 245 MiB for its
+    /// The clocks are a net for what asks nothing of the host: whoever asks without an end is stopped by its
+    /// steps, on a busy machine as on an idle one. Of the machines in the corpus the dearest takes a second, 21 MiB for its record and 245 MiB for its
     /// events.
     fn default() -> Self {
-        Self { wall: Duration::from_secs(60), cpu: Duration::from_secs(10), memory_bytes: 2 << 30 }
+        Self { wall: Duration::from_secs(60), cpu: Duration::from_secs(10), memory_bytes: 2 << 30, n_steps: None }
     }
 }
 
 /// The largest file a worker may write.
-const FILE_BYTES: u64 = 16 << 20;
+pub(crate) const FILE_BYTES: u64 = 16 << 20;
 
 /// How many descriptors a worker may have.
-const N_FILES: u64 = 64;
+pub(crate) const N_FILES: u64 = 64;
 
 /// A cell that was not run.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +100,7 @@ pub fn run_cell(request: &Request, limits: &Limits) -> Result<Reply, RunError> {
     let (outcome, message) = run(Work::Cell(request.clone()), limits)?;
     match message {
         Some(Message::Done(reply)) => Ok(*reply),
-        _ => Ok(Reply { record: dead(request, limits, &outcome), text: String::new() }),
+        _ => Ok(Reply { record: dead(request, limits, &outcome), text: String::new(), n_steps: 0 }),
     }
 }
 
@@ -99,7 +112,22 @@ pub fn run_trial(trial: &Trial, limits: &Limits) -> Result<Result<Tally, String>
     let (outcome, message) = run(Work::Prove(trial.clone()), limits)?;
     match message {
         Some(Message::Tallied(tally)) => Ok(Ok(*tally)),
-        _ => Ok(Err(cause(limits, &outcome).1)),
+        _ => Ok(Err(cause(limits, limits.n_steps, &outcome).1)),
+    }
+}
+
+/// What a worker of these limits can and cannot do.
+///
+/// # Errors
+/// No worker can be started, or it says nothing.
+pub fn run_probe(limits: &Limits) -> Result<Probed, RunError> {
+    let (outcome, message) = run(Work::Probe, limits)?;
+    match message {
+        Some(Message::Probed(probed)) => Ok(*probed),
+        _ => {
+            let source = io::Error::other(cause(limits, None, &outcome).1);
+            Err(RunError::Start { program: worker_program(), source })
+        }
     }
 }
 
@@ -128,7 +156,7 @@ pub fn run_examination(examination: &Examination, limits: &Limits) -> Result<Res
             Ok(Err(Death { place: Place::BeforeLoading, is_overdue: false, what: text.clone(), text }))
         }
         _ => {
-            let (verdict, text) = cause(limits, &outcome);
+            let (verdict, text) = cause(limits, limits.n_steps, &outcome);
             let is_overdue = verdict == Verdict::Timeout;
             let what = if is_overdue { text.clone() } else { end_of(&outcome.status) };
             Ok(Err(Death { place: outcome.place, is_overdue, what, text }))
@@ -138,7 +166,7 @@ pub fn run_examination(examination: &Examination, limits: &Limits) -> Result<Res
 
 fn run(work: Work, limits: &Limits) -> Result<(Outcome, Option<Message>), RunError> {
     let program = worker_program();
-    let path = work.plugin().to_owned();
+    let path = work.plugin().map(Path::to_owned).unwrap_or_default();
     let outcome = run_worker(&program, work, limits).map_err(|source| RunError::Start { program, source })?;
     match outcome.message() {
         Some(Message::NotLoaded(text)) => Err(LoadError { path, kind: LoadErrorKind::InWorker(text) }.into()),
@@ -167,18 +195,17 @@ struct Outcome {
 impl Outcome {
     /// The worker's message, if all of it arrived.
     fn message(&self) -> Option<Message> {
-        let line = self.watched.message.strip_suffix(b"\n")?;
-        serde_json::from_slice(line).ok()
+        serde_json::from_slice(&self.watched.message).ok()
     }
 }
 
 fn run_worker(program: &PathBuf, work: Work, limits: &Limits) -> io::Result<Outcome> {
     let marker = leftovers::Marker::new();
-    let stage = StageReader::new()?;
-    let (message_in, message_out) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (mut child, stdout, stderr) = start(program, work, limits, &marker, &stage, message_out)?;
+    let job = job(work, limits)?;
+    let stage = StageReader::new(&serde_json::to_vec(&job)?)?;
+    let (mut child, message, printed) = start(program, &marker, &stage)?;
     let pid = Pid::from_child(&child);
-    let watched = watch::watch(pid, message_in, [stdout, stderr], limits.wall);
+    let watched = watch::watch(pid, message, &job.secret, printed, limits.wall);
     // The group's number cannot be anyone else's before the child is waited for.
     leftovers::kill_group(pid);
     let status = child.wait()?;
@@ -186,22 +213,9 @@ fn run_worker(program: &PathBuf, work: Work, limits: &Limits) -> io::Result<Outc
     Ok(Outcome { watched: watched?, status, place: stage.read() })
 }
 
-type Started = (Child, OwnedFd, OwnedFd);
-
-fn start(
-    program: &PathBuf,
-    work: Work,
-    limits: &Limits,
-    marker: &leftovers::Marker,
-    stage: &StageReader,
-    message_out: OwnedFd,
-) -> io::Result<Started> {
-    let (stdout_in, stdout_out) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (stderr_in, stderr_out) = pipe_with(PipeFlags::CLOEXEC)?;
-    let descriptors = vec![
-        FdMapping { parent_fd: message_out, child_fd: MESSAGE_FD },
-        FdMapping { parent_fd: stage.to_worker()?, child_fd: STAGE_FD },
-    ];
+fn start(program: &PathBuf, marker: &leftovers::Marker, stage: &StageReader) -> io::Result<(Child, OwnedFd, OwnedFd)> {
+    let (message_in, message_out) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (printed_in, printed_out) = pipe_with(PipeFlags::CLOEXEC)?;
     let mut command = Command::new(program);
     command
         .arg0("pgtlab")
@@ -210,41 +224,36 @@ fn start(
         // A symbol that is missing in a plugin is found when it is loaded, not in the middle of a boot.
         .env("LD_BIND_NOW", "1")
         .env(leftovers::MARKER_VARIABLE, marker.value())
-        .stdin(job(work, limits)?)
-        .stdout(stdout_out)
-        .stderr(stderr_out)
-        .process_group(0)
-        .fd_mappings(descriptors)
-        .map_err(|_| io::Error::other("two descriptors of the worker have one number"))?;
+        .stdin(stage.to_worker()?)
+        .stdout(message_out)
+        .stderr(printed_out)
+        .process_group(0);
     // The command holds the worker's ends of the pipes: it goes before they are read.
     let child = command.spawn()?;
-    Ok((child, stdout_in, stderr_in))
+    Ok((child, message_in, printed_in))
 }
 
-/// The worker's standard input. A file and not a pipe, so that writing it never waits for the worker.
-fn job(work: Work, limits: &Limits) -> io::Result<Stdio> {
+fn job(work: Work, limits: &Limits) -> io::Result<Job> {
     let bounds = Bounds {
         memory_bytes: limits.memory_bytes,
         cpu_seconds: limits.cpu.as_secs().max(1),
         file_bytes: FILE_BYTES,
         n_files: N_FILES,
     };
-    let job = Job { work, bounds, parent: getpid().as_raw_nonzero().get() };
-    let mut file = File::from(memfd_create("pgtlab-job", MemfdFlags::CLOEXEC)?);
-    file.write_all(&serde_json::to_vec(&job)?)?;
-    file.rewind()?;
-    Ok(Stdio::from(file))
+    let mut secret = [0; 16];
+    getrandom(&mut secret, GetRandomFlags::empty())?;
+    let secret = format!("{:032x}", u128::from_ne_bytes(secret));
+    Ok(Job { work, bounds, n_steps: limits.n_steps, secret, parent: getpid().as_raw_nonzero().get() })
 }
 
 /// The record of a worker that died without a message.
 fn dead(request: &Request, limits: &Limits, outcome: &Outcome) -> CellRecord {
-    let (layout, backend) = match Layout::parse(&request.layout, "layout") {
-        Ok(layout) => (layout.name, layout.backend.name()),
-        Err(_) => (String::new(), ""),
-    };
-    let (verdict, text) = cause(limits, outcome);
+    let layout = Layout::parse(&request.layout, "layout").ok();
+    let n_steps = limits.n_steps.or_else(|| layout.as_ref().map(Budget::steps_of));
+    let (layout, backend) = layout.map_or_else(Default::default, |layout| (layout.name, layout.backend.name()));
+    let (verdict, text) = cause(limits, n_steps, outcome);
     let stage = match outcome.place {
-        Place::Asking(stage) | Place::Answered(stage) => Some(stage.name().to_owned()),
+        Place::Asking(stage) | Place::Answered(stage) | Place::OutOfSteps(stage) => Some(stage.name().to_owned()),
         _ => None,
     };
     let record = CellRecord::without_boot(&request.strategy, &layout, backend, verdict, text);
@@ -255,7 +264,11 @@ fn dead(request: &Request, limits: &Limits, outcome: &Outcome) -> CellRecord {
 const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
-fn cause(limits: &Limits, outcome: &Outcome) -> (Verdict, String) {
+fn cause(limits: &Limits, n_steps: Option<u64>, outcome: &Outcome) -> (Verdict, String) {
+    if let Place::OutOfSteps(_) = outcome.place {
+        let within = || "no end within the steps that the machine allows".to_owned();
+        return (Verdict::Timeout, n_steps.map_or_else(within, |n| format!("no end after {n} steps of the plugin")));
+    }
     if outcome.watched.is_overdue {
         return (Verdict::Timeout, no_end(limits.wall));
     }
@@ -270,11 +283,12 @@ fn cause(limits: &Limits, outcome: &Outcome) -> (Verdict, String) {
             let said = outcome.watched.last_line();
             (Verdict::Error, format!("the worker {what}, before it loaded the plugin{said}"))
         }
+        Place::Unheard => (Verdict::Crashed, "the plugin closed the descriptor its record goes to".to_owned()),
         Place::Finished => (Verdict::Error, format!("the worker {what}, after the plugin was done")),
         Place::Loading => (Verdict::Crashed, format!("the plugin {what}, while it was loaded")),
         Place::Creating => (Verdict::Crashed, format!("the plugin {what}, while its strategy was made")),
         Place::Finishing => (Verdict::Crashed, format!("the plugin {what}, while it was dropped")),
-        Place::Asking(_) => (Verdict::Crashed, format!("the plugin {what}")),
+        Place::Asking(_) | Place::OutOfSteps(_) => (Verdict::Crashed, format!("the plugin {what}")),
         Place::Answered(_) => (Verdict::Crashed, format!("the plugin {what}, after it had answered")),
     }
 }

@@ -3,10 +3,8 @@
 //!
 //! The worker stores the word before and after each question; the parent reads it when the worker is dead.
 //! A pipe or a file would cost a system call a question, and there is a question for every table page and
-//! every run of leaves; a store costs nothing that can be measured. Mapping the word is the reason for the
-//! unsafe code here.
-#![expect(unsafe_code, reason = "mapping one shared page, which rustix offers as an unsafe call only")]
-
+//! every run of leaves; a store costs nothing that can be measured. The job comes
+//! in the same file: one descriptor carries both, and the worker cuts the job off when it has read it.
 use pgtlab_core::addr::{Pfn, PfnRange};
 use pgtlab_core::decide::{Decider, StrategyFault};
 use pgtlab_core::strategy::{
@@ -14,12 +12,12 @@ use pgtlab_core::strategy::{
     WriteQuestion,
 };
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 /// Where a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +32,25 @@ pub enum Place {
     Asking(Stage),
     /// The plugin has answered this stage, and the builder is at work.
     Answered(Stage),
+    /// It took more steps at this stage than its budget holds.
+    OutOfSteps(Stage),
     /// The author's value is being dropped.
     Finishing,
     /// The plugin is done with.
     Finished,
+    /// The worker's message could not be written.
+    Unheard,
 }
 
 const LOADING: u32 = 1;
 const CREATING: u32 = 2;
 const FINISHING: u32 = 3;
 const FINISHED: u32 = 4;
+const UNHEARD: u32 = 5;
 /// Added to a stage's number when it was answered.
 const ANSWERED: u32 = 1 << 16;
+/// Added to a stage's number when the budget was spent there.
+const OUT_OF_STEPS: u32 = 1 << 17;
 
 impl Place {
     const fn number(self) -> u32 {
@@ -55,42 +60,56 @@ impl Place {
             Self::Creating => CREATING,
             Self::Asking(stage) => stage.number(),
             Self::Answered(stage) => stage.number() | ANSWERED,
+            Self::OutOfSteps(stage) => stage.number() | OUT_OF_STEPS,
             Self::Finishing => FINISHING,
             Self::Finished => FINISHED,
+            Self::Unheard => UNHEARD,
         }
     }
 
     /// What the number says; one that a plugin scribbled there says nothing.
     fn from_number(number: u32) -> Self {
-        let stage = Stage::from_number(number & !ANSWERED);
+        let stage = Stage::from_number(number & !(ANSWERED | OUT_OF_STEPS));
         match (number, stage) {
             (LOADING, _) => Self::Loading,
             (CREATING, _) => Self::Creating,
             (FINISHING, _) => Self::Finishing,
             (FINISHED, _) => Self::Finished,
-            (n, Some(stage)) if n & ANSWERED == 0 => Self::Asking(stage),
-            (_, Some(stage)) => Self::Answered(stage),
+            (UNHEARD, _) => Self::Unheard,
+            (n, Some(stage)) => match n & (ANSWERED | OUT_OF_STEPS) {
+                0 => Self::Asking(stage),
+                ANSWERED => Self::Answered(stage),
+                OUT_OF_STEPS => Self::OutOfSteps(stage),
+                _ => Self::BeforeLoading,
+            },
             _ => Self::BeforeLoading,
         }
     }
 }
+
+/// Where the job starts in the file whose first word says where the worker is. The page before it is all that
+/// stays of the file once the job is read.
+const JOB_AT: u64 = 4096;
 
 /// The parent's end.
 #[derive(Debug)]
 pub struct StageReader(File);
 
 impl StageReader {
-    /// A fresh word in memory of its own.
+    /// A fresh word in memory of its own, and behind it the job. A file and not a pipe, so that writing never
+    /// waits for the worker.
     ///
     /// # Errors
     /// The system has no memory or no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        let file = memfd_create("pgtlab-stage", MemfdFlags::CLOEXEC)?;
-        ftruncate(&file, 4)?;
-        Ok(Self(File::from(file)))
+    pub fn new(job: &[u8]) -> io::Result<Self> {
+        let mut file = File::from(memfd_create("pgtlab-job", MemfdFlags::CLOEXEC)?);
+        ftruncate(&file, JOB_AT)?;
+        file.write_all_at(job, JOB_AT)?;
+        file.seek(SeekFrom::Start(JOB_AT))?;
+        Ok(Self(file))
     }
 
-    /// Another descriptor of it, for the worker.
+    /// Another descriptor of it, for the worker, which reads the job from where it stands.
     ///
     /// # Errors
     /// The system has no descriptor left.
@@ -115,22 +134,17 @@ impl StageReader {
 pub struct StageWriter(&'static AtomicU32);
 
 impl StageWriter {
-    /// Maps the word.
+    /// Maps the word. The rest of the file is cut off: what was in it was read.
     ///
     /// # Errors
-    /// The file is no such word, or cannot be mapped.
-    pub fn map(file: &File) -> io::Result<Self> {
-        let len = size_of::<AtomicU32>();
-        if file.metadata()?.len() != len as u64 {
-            return Err(io::Error::other("the stage word has another size"));
-        }
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: without a hint the kernel chooses a place where nothing is mapped, so no memory of this
-        // process is replaced.
-        let word = unsafe { mmap(std::ptr::null_mut(), len, access, MapFlags::SHARED, file, 0) }?;
-        // SAFETY: the mapping is page aligned, readable and writable, holds the whole word, and is never
-        // unmapped; the other process only reads it, through a system call.
-        Ok(Self(unsafe { AtomicU32::from_ptr(word.cast()) }))
+    /// The file is none of [`StageReader`]'s, or cannot be mapped.
+    pub fn map(file: OwnedFd) -> io::Result<Self> {
+        ftruncate(&file, JOB_AT)?;
+        let page = usize::try_from(JOB_AT).map_err(io::Error::other)?;
+        let region = MmapRegion::<()>::from_file(FileOffset::new(File::from(file), 0), page);
+        // Never unmapped: the worker may say where it is to its end.
+        let region = Box::leak(Box::new(region.map_err(io::Error::other)?));
+        region.get_atomic_ref(0).map(Self).map_err(io::Error::other)
     }
 
     /// Says where the worker is.
@@ -213,14 +227,19 @@ impl<D: Decider> Decider for Watched<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn what_the_worker_writes_is_what_its_parent_reads() -> io::Result<()> {
-        let reader = StageReader::new()?;
+        let reader = StageReader::new(b"a job")?;
         assert_eq!(reader.read(), Place::BeforeLoading);
-        let writer = StageWriter::map(&File::from(reader.to_worker()?))?;
-        let mut places = vec![Place::Loading, Place::Creating, Place::Finishing, Place::Finished];
-        places.extend(Stage::ALL.into_iter().flat_map(|stage| [Place::Asking(stage), Place::Answered(stage)]));
+        let mut job = String::new();
+        File::from(reader.to_worker()?).read_to_string(&mut job)?;
+        assert_eq!(job, "a job");
+        let writer = StageWriter::map(reader.to_worker()?)?;
+        let mut places = vec![Place::Loading, Place::Creating, Place::Finishing, Place::Finished, Place::Unheard];
+        let at = |stage| [Place::Asking(stage), Place::Answered(stage), Place::OutOfSteps(stage)];
+        places.extend(Stage::ALL.into_iter().flat_map(at));
         for place in places {
             writer.set(place);
             assert_eq!(reader.read(), place);

@@ -2,10 +2,12 @@
 //! The worker process: runs one cell, and is the only place where a plugin is loaded.
 //!
 //! The parent ([`crate::spawn`]) starts this program again as `pgtlab worker`. The worker reads a [`Job`]
-//! from standard input, binds itself to limits, loads the plugin, boots, and writes one [`Message`] to a
-//! descriptor of its own. Standard output is the plugin's to scribble on.
+//! from standard input, binds itself ([`crate::confine`]), loads the plugin, boots, and writes one [`Message`] to
+//! a descriptor of its own. Standard output is the plugin's to scribble on.
 
 use crate::answer;
+use crate::confine::{self, Bounds};
+use crate::doctor::{self, Probed};
 use crate::load::{self, Plugin};
 use crate::protocol::{Examination, Exercise, Machines, Reply, Request, SeenRecord, Trial, Work};
 use crate::prove::family::Family;
@@ -16,35 +18,22 @@ use crate::stage_cell::{Place, StageWriter, Watched};
 use pgtlab_core::build;
 use pgtlab_core::conform::{Check, Exam};
 use pgtlab_core::layout::Layout;
-use pgtlab_core::plugin::{PluginFault, PluginStrategy};
+use pgtlab_core::plugin::{Budget, PluginFault, PluginStrategy};
 use pgtlab_core::strategy::{OptionKind, Options};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
-use rustix::thread::set_no_new_privs;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Pid, getppid};
+use rustix::stdio::{dup2_stdin, dup2_stdout};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// The descriptor to which a worker writes its [`Message`].
-pub const MESSAGE_FD: i32 = 3;
-
-/// The descriptor of the word that says where a worker is.
-pub const STAGE_FD: i32 = 4;
-
-/// What a worker binds itself to before it loads a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
-    /// Address space.
-    pub memory_bytes: u64,
-    /// Processor time, after which the kernel ends it.
-    pub cpu_seconds: u64,
-    /// The largest file it may write.
-    pub file_bytes: u64,
-    /// Open descriptors.
-    pub n_files: u64,
-}
+/// The least number of the descriptor for the message: above those that a worker may open, so that whoever
+/// closes all it can think of does not close this one.
+const MESSAGE_FD: i32 = 900;
 
 /// What a worker is started with, as JSON on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +42,10 @@ pub struct Job {
     pub work: Work,
     /// The limits.
     pub bounds: Bounds,
+    /// Steps of the plugin in a boot; if it is not said, as many as the machine allows.
+    pub n_steps: Option<u64>,
+    /// What the message starts with. No plugin is told.
+    pub secret: String,
     /// The process that waits for the answer; the worker does not outlive it.
     pub parent: i32,
 }
@@ -71,6 +64,8 @@ pub enum Message {
     NotExamined(String),
     /// The plugin could not be loaded; why, without the file's name.
     NotLoaded(String),
+    /// What a worker can and cannot do.
+    Probed(Box<Probed>),
 }
 
 /// Runs the worker: what `pgtlab worker` does.
@@ -87,45 +82,40 @@ pub fn main() -> ExitCode {
 
 fn run() -> io::Result<()> {
     let job: Job = serde_json::from_reader(io::stdin().lock())?;
-    // By way of /proc, since taking over a bare descriptor is unsafe.
-    let open = |fd: i32| OpenOptions::new().read(fd == STAGE_FD).write(true).open(format!("/proc/self/fd/{fd}"));
-    let mut out = open(MESSAGE_FD)?;
-    let cell = StageWriter::map(&open(STAGE_FD)?)?;
-    bind(&job)?;
+    let cell = StageWriter::map(io::stdin().as_fd().try_clone_to_owned()?)?;
+    let message = fcntl_dupfd_cloexec(io::stdout(), MESSAGE_FD).or_else(|_| fcntl_dupfd_cloexec(io::stdout(), 3))?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stdout(io::stderr())?;
+    let mut out = File::from(message);
+    let fences = confine::bind(&job.bounds, out.as_raw_fd(), job.work.plugin())?;
+    // After the bond to it was made, which says nothing of a parent that is gone.
+    if getppid() != Pid::from_raw(job.parent) {
+        return Err(io::Error::other("the parent is gone"));
+    }
     let message = match &job.work {
-        Work::Cell(request) => answer(request, cell),
-        Work::Prove(trial) => prove(trial, cell),
-        Work::Examine(examination) => examine(examination, cell),
+        Work::Cell(request) => answer(request, job.n_steps, cell),
+        Work::Prove(trial) => prove(trial, job.n_steps, cell),
+        Work::Examine(examination) => examine(examination, job.n_steps, cell),
+        Work::Probe => Message::Probed(Box::new(doctor::probe(fences))),
     };
     cell.set(Place::Finished);
-    send(&mut out, &message)
+    let sent = send(&mut out, &job.secret, &message);
+    if sent.is_err() {
+        cell.set(Place::Unheard);
+    }
+    sent
 }
 
-fn send(out: &mut File, message: &Message) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    // The newline tells a whole message from one that was cut off.
+/// The parent passes over all that comes before the secret; the newline tells a whole message from one that was
+/// cut off.
+fn send(out: &mut File, secret: &str, message: &Message) -> io::Result<()> {
+    let mut line = secret.as_bytes().to_vec();
+    serde_json::to_writer(&mut line, message)?;
     line.push(b'\n');
     out.write_all(&line)
 }
 
-fn bind(job: &Job) -> io::Result<()> {
-    set_no_new_privs(true)?;
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() != Pid::from_raw(job.parent) {
-        return Err(io::Error::other("the parent is gone"));
-    }
-    let bounds = job.bounds;
-    let limit = |current: u64, maximum: u64| Rlimit { current: Some(current), maximum: Some(maximum) };
-    let cpu = limit(bounds.cpu_seconds, bounds.cpu_seconds.saturating_add(1));
-    setrlimit(Resource::Cpu, cpu)?;
-    setrlimit(Resource::Core, limit(0, 0))?;
-    setrlimit(Resource::As, limit(bounds.memory_bytes, bounds.memory_bytes))?;
-    setrlimit(Resource::Fsize, limit(bounds.file_bytes, bounds.file_bytes))?;
-    setrlimit(Resource::Nofile, limit(bounds.n_files, bounds.n_files))?;
-    Ok(())
-}
-
-fn answer(request: &Request, cell: StageWriter) -> Message {
+fn answer(request: &Request, n_steps: Option<u64>, cell: StageWriter) -> Message {
     let layout = match Layout::parse(&request.layout, "layout") {
         Ok(layout) => layout,
         Err(error) => return ours(request, "", "", format!("the layout is not one: {error}")),
@@ -135,9 +125,10 @@ fn answer(request: &Request, cell: StageWriter) -> Message {
         Ok(plugin) => plugin,
         Err(error) => return Message::NotLoaded(error.kind.to_string()),
     };
+    confine::close_files();
     keep_last_panic();
     let backend = layout.backend.name();
-    match panic::catch_unwind(AssertUnwindSafe(|| run_cell(request, &layout, &plugin, cell))) {
+    match panic::catch_unwind(AssertUnwindSafe(|| run_cell(request, &layout, &plugin, n_steps, cell))) {
         Ok(message) => message,
         Err(payload) => {
             // Ours: a panic of the plugin's never comes here, it crosses as an answer.
@@ -149,18 +140,22 @@ fn answer(request: &Request, cell: StageWriter) -> Message {
 }
 
 /// Runs many machines with one load of the plugin.
-fn prove(trial: &Trial, cell: StageWriter) -> Message {
+fn prove(trial: &Trial, n_steps: Option<u64>, cell: StageWriter) -> Message {
     cell.set(Place::Loading);
     let plugin = match load::load(&trial.plugin) {
         Ok(plugin) => plugin,
         Err(error) => return Message::NotLoaded(error.kind.to_string()),
     };
+    confine::close_files();
     cell.set(Place::Creating);
     let options = match load::values(&plugin.description, &trial.options) {
         Ok(options) => options,
         Err(kind) => return Message::NotLoaded(kind.to_string()),
     };
-    let make = || configured(&plugin, &options).map(|strategy| Watched::new(strategy, cell));
+    let make = |layout: &Layout| {
+        let strategy = configured(&plugin, &options)?.with_budget(budget(layout, n_steps, cell));
+        Ok::<_, PluginFault>(Watched::new(strategy, cell))
+    };
     let tally = match trial.machines {
         Machines::Family { n_frames, from, to } => match Family::new(n_frames) {
             Some(family) => Tally::of((from..to).filter_map(|index| family.member(index)), make),
@@ -178,20 +173,30 @@ fn configured(plugin: &Plugin, options: &Options) -> Result<PluginStrategy, Plug
     Ok(strategy)
 }
 
+/// The steps of one boot. When they are spent the worker dies where it stands: the question may never return, and
+/// nothing can unwind out of a plugin.
+fn budget(layout: &Layout, n_steps: Option<u64>, cell: StageWriter) -> Budget {
+    let out_of_steps = Box::new(move |stage| {
+        cell.set(Place::OutOfSteps(stage));
+        std::process::abort()
+    });
+    Budget::new(n_steps.unwrap_or_else(|| Budget::steps_of(layout)), out_of_steps)
+}
+
 /// Does a part of the conformance kit.
-fn examine(examination: &Examination, cell: StageWriter) -> Message {
+fn examine(examination: &Examination, n_steps: Option<u64>, cell: StageWriter) -> Message {
     cell.set(Place::Loading);
     let plugin = match load::load(&examination.plugin) {
         Ok(plugin) => plugin,
         Err(error) => return Message::NotLoaded(error.kind.to_string()),
     };
+    confine::close_files();
     cell.set(Place::Creating);
     let make = || PluginStrategy::create(plugin.module);
     let options = plugin.description.options.iter();
     let options = options
         .filter_map(|option| Some((option.key.clone(), OptionKind::from_name(&option.kind)?, option.default.clone())));
     let exam = Exam::with(&make, options.collect());
-    let watch = |strategy| Watched::new(strategy, cell);
     let finish = |watched: Watched<PluginStrategy>| {
         cell.set(Place::Finishing);
         watched.into_inner()
@@ -199,7 +204,11 @@ fn examine(examination: &Examination, cell: StageWriter) -> Message {
     let layout = |text: &str| Layout::parse(text, "layout").map_err(|error| Message::NotExamined(error.to_string()));
     let seen = match &examination.exercise {
         Exercise::Look { check, layout: text } => match (Check::named(check), layout(text)) {
-            (Some(check), Ok(layout)) => exam.look_watched(check, &layout, watch, finish),
+            (Some(check), Ok(layout)) => {
+                let steps = budget(&layout, n_steps, cell);
+                let watch = |strategy: PluginStrategy| Watched::new(strategy.with_budget(steps), cell);
+                exam.look_watched(check, &layout, watch, finish)
+            }
             (None, _) => return Message::NotExamined(format!("no check is called {check:?}")),
             (_, Err(message)) => return message,
         },
@@ -229,14 +238,14 @@ fn keep_last_panic() {
 /// A record of our own failure.
 fn ours(request: &Request, layout: &str, backend: &str, text: String) -> Message {
     let record = CellRecord::without_boot(&request.strategy, layout, backend, Verdict::Error, text);
-    Message::Done(Box::new(Reply { record, text: String::new() }))
+    Message::Done(Box::new(Reply { record, text: String::new(), n_steps: 0 }))
 }
 
-fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWriter) -> Message {
+fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, n_steps: Option<u64>, cell: StageWriter) -> Message {
     let backend = layout.backend.name();
     let crashed = |text: String| {
         let record = CellRecord::without_boot(&request.strategy, &layout.name, backend, Verdict::Crashed, text);
-        Message::Done(Box::new(Reply { record, text: String::new() }))
+        Message::Done(Box::new(Reply { record, text: String::new(), n_steps: 0 }))
     };
     cell.set(Place::Creating);
     let options = match load::values(&plugin.description, &request.options) {
@@ -244,7 +253,7 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Err(kind) => return Message::NotLoaded(kind.to_string()),
     };
     let strategy = match configured(plugin, &options) {
-        Ok(strategy) => strategy,
+        Ok(strategy) => strategy.with_budget(budget(layout, n_steps, cell)),
         Err(fault) => return crashed(fault.to_string()),
     };
     let mut watched = Watched::new(strategy, cell);
@@ -253,11 +262,13 @@ fn run_cell(request: &Request, layout: &Layout, plugin: &Plugin, cell: StageWrit
         Err(conflict) => return ours(request, &layout.name, backend, conflict.to_string()),
     };
     cell.set(Place::Finishing);
-    if let Err(fault) = watched.into_inner().finish() {
+    let strategy = watched.into_inner();
+    let n_steps = strategy.n_steps();
+    if let Err(fault) = strategy.finish() {
         return crashed(format!("{fault}, while it was dropped"));
     }
     cell.set(Place::Finished);
     let record = CellRecord::of(&request.strategy, layout, &built);
     let text = answer::text(request.want, &request.label(), layout, &built);
-    Message::Done(Box::new(Reply { record, text }))
+    Message::Done(Box::new(Reply { record, text, n_steps }))
 }

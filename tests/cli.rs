@@ -47,6 +47,19 @@ fn succeeds(args: &[&str]) -> Ran {
     ran
 }
 
+#[test]
+fn the_doctor_tells_a_line_a_row() {
+    let ran = succeeds(&["doctor"]);
+    assert_eq!(ran.stderr, "");
+    for what in
+        ["limits", "no-new-privs", "seccomp", "Landlock", "plugin tries to write a file", "memfd", "pidfd", "cargo"]
+    {
+        let row = ran.stdout.lines().find_map(|line| line.strip_prefix(what)).map(str::trim_start);
+        let is_row = row.is_some_and(|row| row.starts_with("ok  ") || row.starts_with("no  "));
+        assert!(is_row, "no row {what} in\n{}", ran.stdout);
+    }
+}
+
 /// A folder with one file in it.
 fn folder_with(name: &str, content: &[u8]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");

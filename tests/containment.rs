@@ -8,6 +8,8 @@ use pgtlab::load;
 use pgtlab::protocol::{Reply, Request, Want};
 use pgtlab::record::Verdict;
 use pgtlab::spawn::{Limits, RunError, run_cell};
+use pgtlab_core::layout::Layout;
+use pgtlab_core::plugin::Budget;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -122,7 +124,27 @@ fn a_death_is_told_with_its_cause_and_stage() {
 fn an_endless_loop_ends_with_its_processor_time() {
     let limits = Limits { cpu: Duration::from_secs(1), ..Limits::default() };
     check_within("loops_in_plan", &limits, Verdict::Timeout, Some("plan"), Some("no end after 1 s"));
-    check_within("loops_in_leaf", &limits, Verdict::Timeout, Some("leaf"), Some("no end after 1 s"));
+}
+
+#[test]
+fn whoever_asks_without_an_end_is_stopped_by_its_steps_and_not_by_a_clock() {
+    let layout = Layout::parse(XEN, "small-pv").expect("a layout");
+    let text = format!("no end after {} steps of the plugin", Budget::steps_of(&layout));
+    check("loops_in_leaf", Verdict::Timeout, Some("leaf"), Some(&text));
+    let few = Limits { n_steps: Some(1000), ..Limits::default() };
+    check_within("loops_in_leaf", &few, Verdict::Timeout, Some("leaf"), Some("no end after 1000 steps of the plugin"));
+}
+
+#[test]
+fn the_steps_of_a_boot_are_counted_and_always_the_same() {
+    let n_steps = || run("sample", NATIVE, Want::Record, &Limits::default()).n_steps;
+    let first = n_steps();
+    assert!(0 < first, "no step was counted");
+    assert_eq!(n_steps(), first);
+    let limits = |n| Limits { n_steps: Some(n), ..Limits::default() };
+    check_within("sample", &limits(first), Verdict::Boots, None, None);
+    let record = run("sample", NATIVE, Want::Record, &limits(first - 1)).record;
+    assert_eq!(record.verdict, Verdict::Timeout, "{record:?}");
 }
 
 #[test]

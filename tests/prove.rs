@@ -16,7 +16,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    fn make() -> Result<SemanticBuilder, ()> {
+    fn make(_: &Layout) -> Result<SemanticBuilder, ()> {
         Ok(SemanticBuilder::default())
     }
 

@@ -16,6 +16,8 @@ use pgtlab::report::{Report, text};
 use pgtlab::spawn::{Limits, run_cell};
 use pgtlab::summary::Summary;
 use pgtlab::whatif::WhatIf;
+use pgtlab_core::layout::Layout;
+use pgtlab_core::plugin::Budget;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -55,7 +57,18 @@ fn root() -> PathBuf {
 }
 
 fn run(request: &Request) -> Reply {
-    run_cell(request, &Limits::default()).expect("strategies of the tree load")
+    let reply = run_cell(request, &Limits::default()).expect("strategies of the tree load");
+    let layout = Layout::parse(&request.layout, "layout").expect("the corpus is sound");
+    let n_steps = Budget::steps_of(&layout);
+    // Room for a strategy that asks much more than these do.
+    assert!(
+        reply.n_steps < n_steps / 4,
+        "{} on {}: {} of {n_steps} steps",
+        request.strategy,
+        layout.name,
+        reply.n_steps
+    );
+    reply
 }
 
 fn main() -> ExitCode {

@@ -21,8 +21,9 @@
 //!
 //! The parts: `numbers` (what each enum is called across the border, and [`SEMANTICS`], the digest of all
 //! of it), `raw` (the C layouts), `interface` (the two traits and the root module), `far` (the plugin's
-//! side), `near` (the host's side: [`PluginStrategy`]), `odd` (a host that asks with numbers nobody has
-//! defined, to see what comes back), `describe` (what a plugin says of itself without being run).
+//! side), `near` (the host's side: [`PluginStrategy`]), `budget` (how much a plugin may ask of the host:
+//! [`Budget`]), `odd` (a host that asks with numbers nobody has defined, to see what comes back), `describe`
+//! (what a plugin says of itself without being run).
 //!
 //! # Versions
 //!
@@ -52,6 +53,7 @@
 //! **Nothing unwinds across the border, in either direction.** A panic of the strategy becomes an answer
 //! that says so; a panic of the host's services is kept and goes on when the plugin has returned.
 
+mod budget;
 mod describe;
 mod far;
 mod interface;
@@ -62,6 +64,7 @@ mod raw;
 mod version;
 
 pub use abi_stable;
+pub use budget::{Budget, OutOfSteps};
 pub use describe::{
     DESCRIPTION_FORMAT, DESCRIPTION_SECTION, Description, HEADER_SYMBOL, PROFILE, RUSTC, TARGET, VERSION,
 };

@@ -78,7 +78,7 @@ fn run(global: &Global, contestants: &[Contestant], places: &[Place]) -> Result<
                 failure.get_or_insert(error);
             }
             let record = CellRecord::without_boot(&request.strategy, "", "", Verdict::Error, text);
-            Reply { record, text: String::new() }
+            Reply { record, text: String::new(), n_steps: 0 }
         })
     };
     let records = matrix::run(contestants, places, jobs, &run_one, &|| bar.inc(1))?;

@@ -28,7 +28,8 @@ const FAMILY_PART: u64 = 1 << 13;
 const RANDOM_PART: u64 = 64;
 
 /// A worker runs many machines, so it may take longer than one that runs a cell.
-const LIMITS: Limits = Limits { wall: Duration::from_secs(600), cpu: Duration::from_secs(300), memory_bytes: 2 << 30 };
+const LIMITS: Limits =
+    Limits { wall: Duration::from_secs(600), cpu: Duration::from_secs(300), memory_bytes: 2 << 30, n_steps: None };
 
 pub(super) fn prove(global: &Global, asked: &Prove) -> Result<u8, CommandError> {
     let chosen = options::chosen(&asked.settings, std::slice::from_ref(&asked.strategy))?;

@@ -69,7 +69,7 @@ fn run(
     let run_one = |request: &Request| -> Reply {
         let left_out = |text: String| {
             let record = CellRecord::without_boot(&request.strategy, "", "", Verdict::Error, text);
-            Reply { record, text: String::new() }
+            Reply { record, text: String::new(), n_steps: 0 }
         };
         if stop.load(Ordering::Relaxed) || has_failed() {
             return left_out("left out".to_owned());

@@ -139,12 +139,12 @@ impl Tally {
     /// Runs each machine with a strategy of its own.
     pub fn of<D: Decider, E>(
         machines: impl Iterator<Item = impl Numbered>,
-        mut make: impl FnMut() -> Result<D, E>,
+        mut make: impl FnMut(&Layout) -> Result<D, E>,
     ) -> Self {
         let mut tally = Self::default();
         for machine in machines {
             let Some(layout) = machine.layout() else { continue };
-            let built = make().ok().and_then(|mut decider| boot(&layout, &mut decider, Watch::RULES).ok());
+            let built = make(&layout).ok().and_then(|mut decider| boot(&layout, &mut decider, Watch::RULES).ok());
             let failures = built.map_or_else(|| vec![Failure::Strategy], |built| tally.judge(&layout, &built));
             tally.n += 1;
             for failure in failures {

@@ -18,10 +18,10 @@ const PRINTED_BYTES: usize = 64 << 10;
 /// What was seen of a worker.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// What it wrote to the descriptor for its message.
+    /// Its message, with the newline behind it; empty if not all of it came.
     pub(super) message: Vec<u8>,
-    /// The start of what it printed to standard error.
-    stderr: Vec<u8>,
+    /// The start of what it printed.
+    printed: Vec<u8>,
     /// Whether it did not end in time.
     pub(super) is_overdue: bool,
     /// How long it was watched.
@@ -31,7 +31,7 @@ pub(super) struct Watched {
 impl Watched {
     /// The last line it printed, as `: LINE`; empty if it printed none.
     pub(super) fn last_line(&self) -> String {
-        let text = String::from_utf8_lossy(&self.stderr);
+        let text = String::from_utf8_lossy(&self.printed);
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         last.map_or_else(String::new, |line| format!(": {line}"))
     }
@@ -43,12 +43,36 @@ struct Pipe {
     is_open: bool,
     kept: Vec<u8>,
     most_bytes: usize,
+    /// What comes before the first byte that is kept, until it came.
+    mark: Option<Vec<u8>>,
 }
 
 impl Pipe {
-    fn new(end: OwnedFd, most_bytes: usize) -> io::Result<Self> {
+    fn new(end: OwnedFd, most_bytes: usize, mark: Option<Vec<u8>>) -> io::Result<Self> {
         fcntl_setfl(&end, OFlags::NONBLOCK)?;
-        Ok(Self { end, is_open: true, kept: Vec::new(), most_bytes })
+        Ok(Self { end, is_open: true, kept: Vec::new(), most_bytes, mark })
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.most_bytes.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let Some(mark) = &self.mark else { return };
+        match self.kept.windows(mark.len()).position(|window| window == mark) {
+            Some(at) => {
+                self.kept.drain(..at + mark.len());
+                self.mark = None;
+            }
+            // Of what is not the message no more is kept than may be the start of its mark.
+            None => {
+                let rest = self.kept.len().saturating_sub(mark.len() - 1);
+                self.kept.drain(..rest);
+            }
+        }
+    }
+
+    /// Whether a line has come to its end behind the mark.
+    fn is_whole(&self) -> bool {
+        self.mark.is_none() && self.kept.ends_with(b"\n")
     }
 
     /// Takes what is there now; past the cap it is read and dropped, so that the worker is not held up.
@@ -61,10 +85,7 @@ impl Pipe {
                     self.is_open = false;
                     return Ok(());
                 }
-                Ok(n) => {
-                    let room = self.most_bytes.saturating_sub(self.kept.len());
-                    self.kept.extend_from_slice(&buffer[..n.min(room)]);
-                }
+                Ok(n) => self.keep(&buffer[..n]),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -77,12 +98,13 @@ impl Pipe {
 const BUFFER_BYTES: usize = 64 << 10;
 const MOST_ROUNDS: usize = 16;
 
-/// Watches until the worker ends or the time is over. Does not end it and does not reap it.
-pub(super) fn watch(pid: Pid, message: OwnedFd, printed: [OwnedFd; 2], wall: Duration) -> io::Result<Watched> {
+/// Watches until the worker has said its message or ended, or the time is over. Does not end it and does not
+/// reap it. The message starts behind the secret.
+pub(super) fn watch(pid: Pid, message: OwnedFd, secret: &str, printed: OwnedFd, wall: Duration) -> io::Result<Watched> {
     let start = Instant::now();
     let exit = pidfd_open(pid, PidfdFlags::empty())?;
-    let [stdout, stderr] = printed;
-    let mut pipes = [Pipe::new(message, MESSAGE_BYTES)?, Pipe::new(stdout, 0)?, Pipe::new(stderr, PRINTED_BYTES)?];
+    let mark = Some(secret.as_bytes().to_vec());
+    let mut pipes = [Pipe::new(message, MESSAGE_BYTES, mark)?, Pipe::new(printed, PRINTED_BYTES, None)?];
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut is_overdue = false;
     loop {
@@ -95,24 +117,20 @@ pub(super) fn watch(pid: Pid, message: OwnedFd, printed: [OwnedFd; 2], wall: Dur
         for pipe in pipes.iter_mut().filter(|pipe| pipe.is_open) {
             pipe.drain(&mut buffer)?;
         }
-        if has_ended {
+        // What the worker wrote before it ended was in the pipe, which holds no more than one round takes;
+        // whoever else holds the other end is not waited for.
+        if has_ended || pipes[0].is_whole() {
             break;
         }
     }
-    // What the worker wrote before it ended is in the pipe; whoever else holds the other end is not waited
-    // for. A whole message may be longer than one round of draining.
-    let [message, _, stderr] = &mut pipes;
-    let mut before = usize::MAX;
-    while message.is_open && message.kept.len() != before && !message.kept.ends_with(b"\n") {
-        before = message.kept.len();
-        message.drain(&mut buffer)?;
-    }
-    let (message, stderr) = (std::mem::take(&mut message.kept), std::mem::take(&mut stderr.kept));
-    Ok(Watched { message, stderr, is_overdue, wall: start.elapsed() })
+    let [message, printed] = pipes;
+    // A whole message, or nothing: what came before it is none.
+    let message = if message.is_whole() { message.kept } else { Vec::new() };
+    Ok(Watched { message, printed: printed.kept, is_overdue, wall: start.elapsed() })
 }
 
 /// Waits until there is something to read or the worker has ended; says whether it has.
-fn wait(exit: &OwnedFd, pipes: &[Pipe; 3], left: Duration) -> io::Result<bool> {
+fn wait(exit: &OwnedFd, pipes: &[Pipe; 2], left: Duration) -> io::Result<bool> {
     let mut waited = vec![PollFd::new(exit, PollFlags::IN)];
     waited.extend(pipes.iter().filter(|pipe| pipe.is_open).map(|pipe| PollFd::new(&pipe.end, PollFlags::IN)));
     let timeout = Timespec::try_from(left).map_err(io::Error::other)?;

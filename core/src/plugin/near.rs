@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's side: a plugin's strategy as a [`Decider`], and the builder's context as [`RawServices`].
 
+use super::budget::{Budget, sixteenth, tables};
 use super::far;
 use super::interface::{RawServices, RawServices_TO, ServicesMut, StrategyBox, StrategyModuleRef};
 use super::numbers::FaultKind;
@@ -32,6 +33,7 @@ pub struct PluginStrategy {
     raw: StrategyBox,
     /// The number that is wrong in all that it is asked, if one is.
     odd: Option<Odd>,
+    budget: Budget,
 }
 
 impl fmt::Debug for PluginStrategy {
@@ -41,7 +43,7 @@ impl fmt::Debug for PluginStrategy {
 }
 
 impl PluginStrategy {
-    /// Makes the strategy of one boot.
+    /// Makes the strategy of one boot, whose steps are counted without an end.
     ///
     /// # Errors
     /// Its `Default` panicked.
@@ -60,7 +62,7 @@ impl PluginStrategy {
 
     fn created(created: RResult<StrategyBox, RawFault>) -> Result<Self, PluginFault> {
         match created {
-            RResult::ROk(raw) => Ok(Self { raw, odd: None }),
+            RResult::ROk(raw) => Ok(Self { raw, odd: None, budget: Budget::default() }),
             RResult::RErr(fault) => Err(PluginFault(describe(&fault))),
         }
     }
@@ -69,6 +71,18 @@ impl PluginStrategy {
     #[must_use]
     pub fn with(self, odd: Odd) -> Self {
         Self { odd: Some(odd), ..self }
+    }
+
+    /// Gives it so many steps and no more.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// How many steps it has taken.
+    #[must_use]
+    pub const fn n_steps(&self) -> u64 {
+        self.budget.n_taken()
     }
 
     /// Gives it the values of all the options it declares, before any stage.
@@ -98,7 +112,8 @@ impl PluginStrategy {
         link: Link<'_, '_>,
         question: impl FnOnce(&mut StrategyBox, ServicesMut<'_>) -> RResult<T::Raw, RawFault>,
     ) -> Result<T, StrategyFault> {
-        let mut near = Near { link, panic: Cell::new(None) };
+        self.budget.take(stage, 0);
+        let mut near = Near { link, panic: Cell::new(None), stage, budget: &self.budget };
         let answer = match self.odd {
             None => question(&mut self.raw, RawServices_TO::from_ptr(RMut::new(&mut near), TD_Opaque)),
             Some(odd) => {
@@ -134,7 +149,15 @@ impl Decider for PluginStrategy {
     }
 
     fn plan(&mut self, cx: &mut Context<'_>) -> Result<Plan, StrategyFault> {
-        self.ask(Stage::Plan, Link::Acts(cx), |raw, services| raw.plan(services))
+        let end_of_map = cx.facts().geometry.end_of_map();
+        let plan: Plan = self.ask(Stage::Plan, Link::Acts(cx), |raw, services| raw.plan(services))?;
+        if let Plan::Map(range) = &plan {
+            // What lies past the end of the map is refused, and costs nothing.
+            let mapped = range.pieces.iter().map(|piece| piece.pages).filter(|pages| pages.end <= end_of_map);
+            let n_tables = mapped.map(|pages| tables(pages.len())).fold(0, u64::saturating_add);
+            self.budget.take(Stage::Plan, n_tables.saturating_add(range.pieces.len() as u64));
+        }
+        Ok(plan)
     }
 
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> Result<TableSpace, StrategyFault> {
@@ -188,16 +211,16 @@ pub(super) struct Near<'a, 'b> {
     link: Link<'a, 'b>,
     /// A panic of the builder's inside a service, kept until the plugin has returned.
     panic: Cell<Option<Box<dyn Any + Send>>>,
+    stage: Stage,
+    budget: &'a Budget,
 }
 
-impl Near<'_, '_> {
+impl<'b> Near<'_, 'b> {
     /// Runs a service that only looks. After a panic of ours the plugin gets `otherwise`, until it returns.
     #[inline]
     fn look<'s, T>(&'s self, otherwise: T, service: impl FnOnce(&'s Context<'_>) -> T) -> T {
-        let cx: &'s Context<'_> = match &self.link {
-            Link::Looks(cx) => cx,
-            Link::Acts(cx) => cx,
-        };
+        self.budget.take(self.stage, 0);
+        let cx = self.cx();
         match panic::catch_unwind(AssertUnwindSafe(|| service(cx))) {
             Ok(answer) => answer,
             Err(payload) => {
@@ -207,10 +230,34 @@ impl Near<'_, '_> {
         }
     }
 
+    fn cx(&self) -> &Context<'b> {
+        match &self.link {
+            Link::Looks(cx) => cx,
+            Link::Acts(cx) => cx,
+        }
+    }
+
+    /// Takes steps for a list that was handed over.
+    fn count<T>(&self, list: RVec<T>) -> RVec<T> {
+        self.budget.take(self.stage, sixteenth(list.len()));
+        list
+    }
+
+    /// Takes the steps of a search in memblock.
+    fn search(&self) {
+        self.budget.take(self.stage, sixteenth(self.cx().memory().len() + self.cx().reserved().len()));
+    }
+
+    /// Takes the steps of a text.
+    fn read(&self, text: RStr<'_>) {
+        self.budget.take(self.stage, sixteenth(text.len()));
+    }
+
     /// Runs a service that acts. Safe code cannot ask for one at a stage that only looks; there it does
     /// nothing.
     #[inline]
     fn act(&mut self, service: impl FnOnce(&mut Context<'_>)) {
+        self.budget.take(self.stage, 0);
         if let Link::Acts(cx) = &mut self.link
             && let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| service(cx)))
         {
@@ -260,28 +307,34 @@ impl RawServices for Near<'_, '_> {
     }
 
     fn e820(&self) -> RVec<RawE820Entry> {
-        self.look(RVec::new(), |cx| cx.e820().iter().map(Wire::to_raw).collect())
+        self.count(self.look(RVec::new(), |cx| cx.e820().iter().map(Wire::to_raw).collect()))
     }
 
     fn nodes(&self) -> RVec<RawNode> {
-        self.look(RVec::new(), |cx| cx.nodes().iter().map(Wire::to_raw).collect())
+        self.count(self.look(RVec::new(), |cx| cx.nodes().iter().map(Wire::to_raw).collect()))
     }
 
     fn mapped(&self) -> RVec<Span> {
-        self.look(RVec::new(), |cx| cx.mapped().iter().map(Wire::to_raw).collect())
+        self.count(self.look(RVec::new(), |cx| cx.mapped().iter().map(Wire::to_raw).collect()))
     }
 
     fn find_in_range(&self, window: Span, n_bytes: u64, align: u64) -> ROption<u64> {
+        self.search();
         self.look(None, |cx| cx.find_in_range(bytes(window), n_bytes, align)).map(PhysAddr::get).into()
     }
 
     fn next_free(&self, start: u64, align: u64) -> ROption<Span> {
+        self.search();
         self.look(None, |cx| cx.next_free(PhysAddr::new(start), align)).map(|range| range.to_raw()).into()
     }
 
     fn tables_needed(&self, range: RawRange) -> u64 {
         match Range::from_raw(range) {
-            Ok(range) => self.look(0, |cx| cx.tables_needed(&range)),
+            Ok(range) => {
+                let n_pages = range.pages.len().min(self.cx().facts().max_pfn.get());
+                self.budget.take(self.stage, tables(n_pages));
+                self.look(0, |cx| cx.tables_needed(&range))
+            }
             Err(_) => 0,
         }
     }
@@ -293,10 +346,12 @@ impl RawServices for Near<'_, '_> {
     }
 
     fn printk(&mut self, text: RStr<'_>) {
+        self.read(text);
         self.act(|cx| cx.printk(text.as_str()));
     }
 
     fn reserve(&mut self, range: Span, name: RStr<'_>) {
+        self.read(name);
         self.act(|cx| cx.reserve(bytes(range), name.as_str()));
     }
 
