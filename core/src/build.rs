@@ -21,6 +21,7 @@ use crate::event::Noted;
 use crate::follow::{Glimpse, Step};
 use crate::layout::{Backend, Layout};
 use crate::measure::{self, Measures};
+use crate::ops::{BootState, Op};
 use crate::permission::PermissionMap;
 use crate::rules::Finding;
 use crate::strategy::{Boot, PgtBuf, Stage};
@@ -36,13 +37,15 @@ pub struct Watch {
     pub events: bool,
     /// A page to be followed through the boot.
     pub page: Option<Pfn>,
+    /// Keep every operation on the MMU.
+    pub ops: bool,
 }
 
 impl Watch {
     /// Rules, no events: what a comparison needs.
-    pub const RULES: Self = Self { map: true, rules: true, events: false, page: None };
-    /// Everything.
-    pub const ALL: Self = Self { map: true, rules: true, events: true, page: None };
+    pub const RULES: Self = Self { map: true, rules: true, events: false, page: None, ops: false };
+    /// Everything that is told of a boot; judges are given operations besides.
+    pub const ALL: Self = Self { map: true, rules: true, events: true, page: None, ops: false };
 }
 
 /// What one mapping call of the kernel leaves in its globals.
@@ -171,6 +174,8 @@ pub struct Built {
     pub xen_totals: Option<measure::XenTotals>,
     /// What happened, in order; empty unless events were watched.
     pub events: Vec<Noted>,
+    /// The machine as the strategy found it, and what was done to the MMU; only if operations were watched.
+    pub ops: Option<(BootState, Vec<Op>)>,
     /// The walk for the page at which a write faulted, root first; empty unless events were watched.
     pub fault: Vec<Step>,
     /// The page that was followed, wherever something about it changed.

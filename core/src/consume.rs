@@ -7,6 +7,7 @@ use crate::build::{Halt, Machine, Record};
 use crate::event::{Consumer, Event};
 use crate::layout::Node;
 use crate::memblock::Memblock;
+use crate::ops::{self, Accessor, Act, Outcome};
 use crate::strategy::NodeData;
 use crate::walk::visit_leaves;
 
@@ -23,6 +24,21 @@ fn first_not_writable(machine: &Machine<'_>, pages: PfnRange) -> Option<Pfn> {
     (page < pages.end).then_some(page)
 }
 
+/// Keeps that a consumer wrote, or at which page it faulted and whether that one is mapped.
+fn store(machine: &mut Machine<'_>, by: Consumer, range: PhysRange, fault: Option<(Pfn, bool)>) {
+    let geometry = &machine.layout.geometry;
+    let (start, end) = ops::direct_map(range);
+    let act = || Act::Access { by: Accessor::Consumer(by), start, end, is_store: true };
+    let outcome = || match fault {
+        None => Outcome::Done,
+        Some((page, is_present)) => {
+            let at = PhysRange::new(range.start.max(geometry.addr(page)), range.end);
+            Outcome::write_fault(is_present, Some(ops::direct_map(at).0))
+        }
+    };
+    machine.mmu.ops.came_to(act, outcome);
+}
+
 /// `memtest=`: writes to every free block of the pages (`early_memtest`).
 pub(crate) fn memtest(machine: &mut Machine<'_>, pages: PfnRange) -> Result<(), Halt> {
     let geometry = machine.layout.geometry;
@@ -30,6 +46,7 @@ pub(crate) fn memtest(machine: &mut Machine<'_>, pages: PfnRange) -> Result<(), 
     let free: Vec<PhysRange> = machine.memblock.free_ranges(window).collect();
     for range in free {
         let fault = first_not_writable(machine, geometry.touched_pages(range));
+        store(machine, Consumer::Memtest, range, fault.map(|page| (page, machine.mmu.walk(page).entry.is_present())));
         machine.note(|| Event::Written { by: Consumer::Memtest, range, fault });
         if let Some(page) = fault {
             return Err(Halt::crash(format!("memtest writes pfn {page:x}")));
@@ -45,6 +62,11 @@ fn write(machine: &mut Machine<'_>, by: Consumer, range: PhysRange) -> Result<()
         Some(map) => map.first_not_writable(pages),
         None => first_not_writable(machine, pages),
     };
+    let is_present = |page| match machine.built_map() {
+        Some(map) => map.at(page).is_some(),
+        None => machine.mmu.walk(page).entry.is_present(),
+    };
+    store(machine, by, range, fault.map(|page| (page, is_present(page))));
     machine.note(|| Event::Written { by, range, fault });
     let (stage, who) = match by {
         Consumer::Memtest => ("init_memory_mapping", "memtest"),

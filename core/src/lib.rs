@@ -25,8 +25,8 @@
 //! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
 //! machine), [`memblock`], [`entry`], [`table`] and [`walk`] (page tables), [`permission`] (what they
 //! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`plugin`] (a strategy as a dylib), [`build`] (the boot), [`rules`] and
-//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it), [`conform`] (what is expected of a
-//! strategy besides).
+//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it), [`ops`] (what judges are given),
+//! [`conform`] (what is expected of a strategy besides).
 //!
 //! # A boot in five lines
 //!
@@ -70,6 +70,7 @@ pub mod layout;
 pub mod measure;
 pub mod memblock;
 pub mod mmu;
+pub mod ops;
 pub mod permission;
 pub mod plugin;
 pub mod ptdump;

@@ -11,6 +11,7 @@ use crate::addr::{Pfn, PfnRange, index};
 use crate::entry::{Entry, EntryFlags};
 use crate::geometry::Level;
 use crate::layout::{Layout, Machine, P2m, P2mRun};
+use crate::ops::{self, Act, FixmapAccess, Outcome, Recorder};
 use crate::table::{EntryRun, TableId, TableStore};
 use crate::walk::{Walk, walk};
 use std::cell::Cell;
@@ -30,6 +31,11 @@ pub struct Bug {
 /// Names the kernel function in which a refusal becomes a `BUG()`.
 fn in_function(function: &'static str) -> impl Fn(Refusal) -> Bug {
     move |refusal| Bug { function, refusal }
+}
+
+/// What came of an operation, as it is kept.
+fn came_of(outcome: &Result<(), Bug>) -> Outcome {
+    outcome.as_ref().map_or_else(Outcome::from, |()| Outcome::Done)
 }
 
 /// A fixmap slot through which a table page is written for a while.
@@ -76,6 +82,10 @@ pub(crate) struct Mmu<'l> {
     /// Tables that became live by the last operations, for whoever watches links.
     pub(crate) newly_linked: Vec<Pfn>,
     pub(crate) tracks_links: bool,
+    /// Keeps what is done here, where somebody wants it.
+    pub(crate) ops: Recorder,
+    /// The tables that Xen was asked to hold before the build.
+    pinned_before: Vec<Pfn>,
 }
 
 impl<'l> Mmu<'l> {
@@ -96,6 +106,8 @@ impl<'l> Mmu<'l> {
             last_leaf_table: Cell::new(None),
             newly_linked: Vec::new(),
             tracks_links: false,
+            ops: Recorder::default(),
+            pinned_before: Vec::new(),
         };
         mmu.link(root);
         mmu.newly_linked.clear();
@@ -105,6 +117,7 @@ impl<'l> Mmu<'l> {
     /// Hands the tables over to Xen: the root is pinned, and everything below it typed.
     pub(crate) fn guard(&mut self, p2m: Option<&'l P2m>, statics: &[Pfn]) -> Result<(), Refusal> {
         let mut typed = TypedFrames::new();
+        self.pinned_before = [self.tables.get(self.root).pfn()].into_iter().chain(statics.iter().copied()).collect();
         typed.pin(&self.tables, self.root)?;
         for &page in statics {
             if let Some(id) = self.tables.at(page) {
@@ -115,6 +128,12 @@ impl<'l> Mmu<'l> {
         self.typed = Some(typed);
         self.p2m = p2m;
         Ok(())
+    }
+
+    /// Operations on the MMU are kept from here on: the strategy begins. `pages` are all that the machine has.
+    pub(crate) fn begin_ops(&mut self, pages: PfnRange) {
+        let frames = ops::frames(self.p2m, pages);
+        self.ops.begin(&self.tables, self.root, &self.pinned_before, frames);
     }
 
     /// Whether tables are guarded, which is to say whether Xen owns them.
@@ -175,6 +194,7 @@ impl<'l> Mmu<'l> {
         let Some(mut run) = runs.next() else { return Ok(()) };
         if !is_validated && per_entry == 1 && run.pages != pages {
             self.set_each(&leaves, run, runs, flags);
+            self.ops.written(&self.tables, id, slot, pages.len(), Entry::FRAME_STEP);
             return Ok(());
         }
         loop {
@@ -239,11 +259,21 @@ impl<'l> Mmu<'l> {
             first: Entry::new(frame, flags),
             step: leaves.per_entry * Entry::FRAME_STEP,
         };
+        let mut outcome = Ok(());
         if let Some(typed) = self.typed.as_mut().filter(|_| leaves.is_validated) {
-            typed.leaves_change(&self.tables, leaves.id, run).map_err(in_function("xen_set_pte"))?;
+            outcome = typed.leaves_change(&self.tables, leaves.id, run).map_err(in_function("xen_set_pte"));
         }
+        self.keep_write(leaves.id, run, &outcome);
+        outcome?;
         self.tables.write(leaves.id, run);
         Ok(())
+    }
+
+    /// Keeps that entries were written, or what Xen said to it.
+    #[inline]
+    fn keep_write(&mut self, id: TableId, run: EntryRun, outcome: &Result<(), Bug>) {
+        let table = self.tables.get(id);
+        self.ops.came_to(|| Act::Write { table: table.pfn(), level: table.level(), run }, || came_of(outcome));
     }
 
     /// Zeroes `n` entries from `slot` on, dropping what they link. Gives how many were not zero.
@@ -257,6 +287,7 @@ impl<'l> Mmu<'l> {
             if let Some(typed) = &mut self.typed {
                 typed.entries_dropped(&self.tables, id, *run);
             }
+            self.keep_write(id, empty, &Ok(()));
             self.tables.write(id, empty);
             for at in 0..run.n {
                 if let Some(child) = self.tables.linked(run.entry(at)) {
@@ -275,20 +306,20 @@ impl<'l> Mmu<'l> {
         if self.typed.is_some() {
             self.set_read_only(page);
         }
-        if self.typed.is_some() && !self.fixmap.is_empty() {
-            self.check_fixmap(page, level).map_err(in_function("pin_pagetable_pfn"))?;
-        }
+        self.pin(child)?;
+        let first = Entry::new(page.get(), EntryFlags::TABLE);
+        let mut outcome = Ok(());
         if let Some(typed) = &mut self.typed {
-            if level == Level::L1 {
-                typed.pin(&self.tables, child).map_err(in_function("pin_pagetable_pfn"))?;
-            }
-            typed.link_change(&self.tables, parent, slot, child).map_err(in_function(match level {
+            outcome = typed.link_change(&self.tables, parent, slot, child).map_err(in_function(match level {
                 Level::L1 => "xen_set_pmd_hyper",
                 Level::L2 => "xen_set_pud_hyper",
                 _ => "xen_set_pgd_hyper",
-            }))?;
+            }));
         }
-        let first = Entry::new(page.get(), EntryFlags::TABLE);
+        let above = self.tables.get(parent);
+        let link = || Act::Link { parent: above.pfn(), level: above.level(), slot, entry: first };
+        self.ops.came_to(link, || came_of(&outcome));
+        outcome?;
         self.tables.write(parent, EntryRun { slot, n: 1, first, step: 0 });
         if self.tables.get(parent).is_linked() {
             self.last_leaf_table.set(None);
@@ -298,6 +329,22 @@ impl<'l> Mmu<'l> {
             self.link(child);
         }
         Ok(())
+    }
+
+    /// Under Xen, has a new table of level 1 held; at other levels a table is only looked at, for what a link of it
+    /// would meet.
+    fn pin(&mut self, id: TableId) -> Result<(), Bug> {
+        let (page, level) = (self.tables.get(id).pfn(), self.tables.get(id).level());
+        let mut outcome = if self.fixmap.is_empty() { Ok(()) } else { self.check_fixmap(page, level) };
+        let Some(typed) = &mut self.typed else { return Ok(()) };
+        if level == Level::L1 {
+            outcome = outcome.and_then(|()| typed.pin(&self.tables, id));
+        }
+        let outcome = outcome.map_err(in_function("pin_pagetable_pfn"));
+        if level == Level::L1 || outcome.is_err() {
+            self.ops.came_to(|| Act::Pin { table: page, level }, || came_of(&outcome));
+        }
+        outcome
     }
 
     /// Marks a table and everything below it as live.
@@ -348,6 +395,7 @@ impl<'l> Mmu<'l> {
             return false;
         }
         self.tables.write(table, run);
+        self.ops.done(|| Act::Protect { pages: PfnRange::new(page, page.saturating_add(1)), is_writable: false });
         true
     }
 
@@ -361,7 +409,10 @@ impl<'l> Mmu<'l> {
         let Some(typed) = &mut self.typed else { return Ok(false) };
         let first = Entry::from_bits(entry.bits() | EntryFlags::WRITABLE.bits());
         let run = EntryRun { slot, n: 1, first, step: 0 };
-        typed.leaves_change(&self.tables, table, run).map_err(in_function("make_lowmem_page_readwrite"))?;
+        let outcome = typed.leaves_change(&self.tables, table, run).map_err(in_function("make_lowmem_page_readwrite"));
+        let pages = PfnRange::new(page, page.saturating_add(1));
+        self.ops.came_to(|| Act::Protect { pages, is_writable: true }, || came_of(&outcome));
+        outcome?;
         self.tables.write(table, run);
         Ok(true)
     }
@@ -370,9 +421,16 @@ impl<'l> Mmu<'l> {
     /// ever a few.
     #[inline]
     pub(crate) fn map_fixmap(&mut self, page: Pfn, is_writable: bool) -> Result<(), Bug> {
+        let mut outcome = Ok(());
         if let (Some(typed), true) = (&self.typed, is_writable) {
-            typed.check_writable(page).map_err(in_function("xen_set_pte"))?;
+            outcome = typed.check_writable(page).map_err(in_function("xen_set_pte"));
         }
+        let access = match is_writable || self.typed.is_none() {
+            true => FixmapAccess::Writable,
+            false => FixmapAccess::ReadOnly,
+        };
+        self.ops.came_to(|| Act::Fixmap { frame: page, access }, || came_of(&outcome));
+        outcome?;
         self.fixmap.push(FixmapSlot { page, is_writable });
         Ok(())
     }
@@ -380,7 +438,9 @@ impl<'l> Mmu<'l> {
     /// Drops the fixmap slot made last.
     #[inline]
     pub(crate) fn unmap_fixmap(&mut self) {
-        self.fixmap.pop();
+        if let Some(slot) = self.fixmap.pop() {
+            self.ops.done(|| Act::Unfixmap(slot.page));
+        }
     }
 
     /// A page with a writable fixmap slot cannot become a table.

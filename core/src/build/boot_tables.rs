@@ -14,7 +14,7 @@
 //! entry shows through both and the model keeps one of them.
 
 use super::{LayoutConflict, Machine};
-use crate::addr::{Pfn, PfnRange};
+use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::entry::{Entry, EntryFlags};
 use crate::geometry::Level;
 use crate::layout::{Layout, Machine as MachineFrame, P2m, XenBoot};
@@ -82,6 +82,9 @@ fn set_up_all(machine: &mut Machine<'_>, boot: &Boot) -> Result<(), LayoutConfli
         machine.mmu.tables.iter().for_each(|table| rules.boot_table(table.pfn()));
     }
     machine.mmu.newly_linked.clear();
+    if machine.mmu.ops.is_on() {
+        machine.mmu.begin_ops(geometry.touched_pages(PhysRange::new(PhysAddr::default(), layout.e820.end())));
+    }
     Ok(())
 }
 

@@ -9,11 +9,15 @@ use crate::decide::Decider;
 use crate::entry::{Entry, EntryFlags};
 use crate::event::Event;
 use crate::geometry::{Geometry, Level};
+use crate::ops::{self, Accessor, Act, Outcome, Via};
 use crate::strategy::{
     Access, Alias, Context, KeptLarge, LeafQuestion, OnEmptyGib, Page, PageQuestion, PageSizes, PastEnd, Piece, Range,
     SplitLarge, Stage, WriteQuestion,
 };
 use crate::table::TableId;
+
+/// Size of an entry of a table.
+const ENTRY_BYTES: u64 = 8;
 
 /// Where table pages come from, as the strategy answered.
 #[derive(Clone, Copy, Debug)]
@@ -324,7 +328,8 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
 
     /// Makes a table page accessible for writing. Whether that took a slot of the fixmap.
     fn open(&mut self, id: TableId, is_new: bool) -> Result<bool, Halt> {
-        let page = self.machine.mmu.tables.get(id).pfn();
+        let (page, level) = (self.machine.mmu.tables.get(id).pfn(), self.machine.mmu.tables.get(id).level());
+        let new = is_new.then_some(level);
         let mut access = Access { alias: Alias::DirectMap, is_writable: true };
         if self.machine.asks(Stage::Access) {
             self.machine.enter(Stage::Access);
@@ -333,13 +338,13 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
             access = self.machine.ask(|cx| decider.access(cx, page, is_new, &buf))?;
         }
         match access.alias {
-            Alias::Fixmap => self.open_fixmap(page, is_new, access.is_writable)?,
-            Alias::DirectMap => self.open_direct_map(page, is_new)?,
+            Alias::Fixmap => self.open_fixmap(page, new, access.is_writable)?,
+            Alias::DirectMap => self.open_direct_map(page, new)?,
         }
         Ok(access.alias == Alias::Fixmap)
     }
 
-    fn open_fixmap(&mut self, page: Pfn, is_new: bool, is_writable: bool) -> Result<(), Halt> {
+    fn open_fixmap(&mut self, page: Pfn, new: Option<Level>, is_writable: bool) -> Result<(), Halt> {
         let is_guarded = self.machine.mmu.is_guarded();
         let pages = PfnRange::new(page, page.saturating_add(1));
         ask_write(self.machine, self.decider, pages, true)?;
@@ -350,19 +355,44 @@ impl<'m, 'l, 'd, 'r> Fill<'m, 'l, 'd, 'r> {
         if let (Some(rules), true) = (&mut self.machine.rules, is_writable) {
             rules.made_writable(moment, pages);
         }
-        if is_new && is_guarded && !is_writable {
+        if let Some(level) = new {
+            let meets = if is_guarded && !is_writable { Outcome::write_fault(true, None) } else { Outcome::Done };
+            self.machine.mmu.ops.came_to(|| Act::New { table: page, level, via: Via::Fixmap }, || meets);
+        }
+        if new.is_some() && is_guarded && !is_writable {
             return Err(Halt::crash(format!("clear_page writes pfn {page:x}: its fixmap slot is not writable")));
         }
         Ok(())
     }
 
-    fn open_direct_map(&self, page: Pfn, is_new: bool) -> Result<(), Halt> {
+    fn open_direct_map(&mut self, page: Pfn, new: Option<Level>) -> Result<(), Halt> {
         let found = self.machine.mmu.walk(page).entry;
+        let is_new = new.is_some();
         // Writes to a live table are emulated by Xen, so only a new one must be writable.
         let is_enough = if is_new { found.is_writable() } else { found.is_present() };
         // Tables that Xen keeps outside the guest's memory are reached as Xen arranged it.
         let is_guests = page < self.machine.facts.max_pfn;
-        if is_enough || !(is_new || is_guests) || self.machine.is_mapped_on_demand(page) {
+        let is_on_demand = !is_enough && self.machine.is_mapped_on_demand(page);
+        let is_written = is_enough || !(is_new || is_guests) || is_on_demand;
+        let start = ops::direct_map(self.geometry().bytes(PfnRange::new(page, page))).0;
+        let meets = || match is_written {
+            true => Outcome::Done,
+            false => Outcome::write_fault(found.is_present(), Some(start)),
+        };
+        let recorded = &mut self.machine.mmu.ops;
+        match new {
+            Some(level) => {
+                let via = if is_on_demand { Via::Demand } else { Via::Direct };
+                recorded.came_to(|| Act::New { table: page, level, via }, meets);
+            }
+            // A write that comes through is told by the entries it writes.
+            None if !is_written => {
+                let end = start.saturating_add(ENTRY_BYTES);
+                recorded.came_to(|| Act::Access { by: Accessor::SetPte, start, end, is_store: true }, meets);
+            }
+            None => {}
+        }
+        if is_written {
             return Ok(());
         }
         let what = if is_new { "clear_page" } else { "set_pte" };

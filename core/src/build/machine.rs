@@ -11,6 +11,7 @@ use crate::layout::{Backend, Layout, Node};
 use crate::measure::{self, Measures, XenTotals};
 use crate::memblock::Memblock;
 use crate::mmu::{Bug, Mmu};
+use crate::ops::{Act, Recorder};
 use crate::permission::PermissionMap;
 use crate::rules::{Moment, Rules};
 use crate::strategy::{Boot, Context, Facts, LastRange, NativeMap, PgtBuf, Pool, Range, Services, Stage};
@@ -129,6 +130,10 @@ impl<'l> Machine<'l> {
         };
         let mut mmu = boot_tables::root(layout)?;
         mmu.tracks_links = watch.rules;
+        if watch.ops {
+            mmu.ops = Recorder::on();
+            mmu.ops.begin(&mmu.tables, mmu.root, &[], Vec::new());
+        }
         Ok(Self {
             layout,
             memblock: Memblock::new(layout.geometry.page_bytes()),
@@ -257,6 +262,7 @@ impl<'l> Machine<'l> {
 
     /// Takes the map, the measures and the last findings when the build is done.
     pub(crate) fn measure(&mut self) {
+        self.mmu.ops.done(|| Act::Built);
         if !self.reads_map {
             return;
         }
@@ -320,6 +326,7 @@ impl<'l> Machine<'l> {
             reserved,
             xen_totals,
             events: self.events.unwrap_or_default(),
+            ops: self.mmu.ops.into_recorded(),
             fault: self.fault,
             seen: self.follow.map_or_else(Vec::new, Follow::into_seen),
             declined,

@@ -8,6 +8,7 @@ use crate::consume;
 use crate::decide::Decider;
 use crate::event::Event;
 use crate::layout::Backend;
+use crate::ops::{Act, FixmapAccess};
 use crate::strategy::{
     BuilderFrames, LastRange, Memtest, PgtBuf, Piece, Plan, Pool, Range, RangeDone, Stage, TableSpace,
 };
@@ -217,6 +218,8 @@ pub(super) fn build_done(machine: &mut Machine<'_>, decider: &mut dyn Decider) -
         let page = machine.layout.geometry.pfn_down(addr);
         let pages = PfnRange::new(page, page.saturating_add(1));
         super::fill::ask_write(machine, decider, pages, true)?;
+        machine.mmu.ops.done(|| Act::Fixmap { frame: page, access: FixmapAccess::Io });
+        machine.mmu.ops.done(|| Act::Unfixmap(page));
         machine.note(|| Event::AcpiMapped(page));
     }
     machine.enter(Stage::BuildDone);

@@ -35,6 +35,18 @@ pub struct Refusal {
     pub table: Option<Level>,
 }
 
+impl Refusal {
+    /// The error number that Xen answers with: EBUSY where an entry would be a writable mapping of a table, EINVAL
+    /// where a frame cannot become one (seen of Xen 4.17; `get_page_type` in its public interface's terms).
+    #[must_use]
+    pub const fn errno(self) -> u32 {
+        match self.wanted {
+            Wanted::Writable => 16,
+            Wanted::Table(_) => 22,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bad type: pfn {:x} wanted ", self.page)?;

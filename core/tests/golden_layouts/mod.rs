@@ -19,7 +19,8 @@ pub(crate) fn boots(strategy: impl Fn() -> Box<dyn Decider>) -> Vec<(Layout, Bui
     let run = |path: &std::path::PathBuf| {
         let text = fs::read_to_string(path).expect("readable");
         let layout = Layout::parse(&text, "golden").expect("a layout");
-        let built = boot(&layout, strategy().as_mut(), Watch::RULES).expect("golden layouts hold together");
+        let built = boot(&layout, strategy().as_mut(), Watch { ops: true, ..Watch::RULES })
+            .expect("golden layouts hold together");
         (layout, built)
     };
     paths.iter().map(run).collect()
