@@ -7,6 +7,7 @@ use crate::state::State;
 use pgtlab_core::addr::PhysAddr;
 use pgtlab_core::build::{Built, End, Watch};
 use pgtlab_core::layout::Layout;
+use pgtlab_core::ops::Ops;
 use pgtlab_core::{ptdump, trace};
 
 /// What must be watched during a boot to give this answer.
@@ -15,6 +16,7 @@ pub const fn watch(want: Want, layout: &Layout) -> Watch {
     match want {
         Want::Record | Want::Trace | Want::Dump | Want::DumpPhysical | Want::Map => Watch::RULES,
         Want::Events | Want::Explain | Want::Reserved | Want::State => Watch::ALL,
+        Want::Ops => Watch { ops: true, ..Watch::RULES },
         Want::Page(address) => {
             let page = layout.geometry.pfn_down(PhysAddr::new(address));
             Watch { page: Some(page), ..Watch::ALL }
@@ -35,6 +37,7 @@ pub fn text(want: Want, strategy: &str, layout: &Layout, built: &Built) -> Strin
         Want::DumpPhysical => dump(layout, built, true),
         Want::Map => built.map.as_ref().map_or_else(String::new, |map| lines(trace::map_lines(layout, map))),
         Want::Events => lines(built.events.iter().map(ToString::to_string).collect()),
+        Want::Ops => Ops::of(strategy, layout, built).map_or_else(String::new, |ops| ops.to_string()),
         Want::Explain => explain::story(layout, built),
         Want::Page(address) => explain::page(layout, built, layout.geometry.pfn_down(PhysAddr::new(address))),
         Want::Reserved => explain::reserved(layout, built),

@@ -103,6 +103,20 @@ pub enum Command {
     /// Print what one strategy does on one machine, event by event
     #[command(after_help = EXIT_CODES)]
     Trace(Cell),
+    /// Print what one strategy had done to the MMU, operation by operation: what judges are given
+    ///
+    /// The machine as the strategy found it (frames, boot tables), then each entry written, table pinned and
+    /// linked, permission changed and address written to, with what the model says came of it. The format is
+    /// told in the documentation of `pgtlab_core::ops`.
+    #[command(after_help = EXIT_CODES)]
+    Ops {
+        /// The cell.
+        #[command(flatten)]
+        cell: Cell,
+        /// Write into a file
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Print the page permissions one strategy leaves, as Linux's page_tables dump
     ///
     /// The last line on standard error is the kernel's verdict on memory that is writable and executable.

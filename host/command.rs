@@ -234,6 +234,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
     let code = match &cli.command {
         Command::Compare(compare) => compare::compare(global, compare)?,
         Command::Trace(cell) => cell::trace(global, cell)?,
+        Command::Ops { cell, out } => cell::ops(global, cell, out.as_deref())?,
         Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
         Command::Explain(asked) => cell::explain(global, asked)?,
         Command::Diff(asked) => diff::diff(global, asked)?,

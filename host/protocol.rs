@@ -23,6 +23,8 @@ pub enum Want {
     Map,
     /// The events, a line each.
     Events,
+    /// The operation trace.
+    Ops,
     /// Why it ended so, and the story of the boot.
     Explain,
     /// What became of the page that holds this physical address.

@@ -5,6 +5,8 @@
 
 mod program;
 
+use pgtlab_core::layout::Backend;
+use pgtlab_core::ops::Ops;
 use program::{PROGRAM, refused_in, run_in, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,20 @@ fn the_doctor_tells_a_line_a_row() {
         let is_row = row.is_some_and(|row| row.starts_with("ok  ") || row.starts_with("no  "));
         assert!(is_row, "no row {what} in\n{}", ran.stdout);
     }
+}
+
+#[test]
+fn operations_go_to_standard_output_or_into_a_file() {
+    let cell = ["ops", "unfixed", "05-xen-ec2-7680m"];
+    let printed = succeeds(&cell).stdout;
+    let ops = Ops::parse(&printed).expect("an operation trace");
+    assert_eq!((&*ops.strategy, &*ops.layout, ops.backend), ("unfixed", "05-xen-ec2-7680m", Backend::Xen));
+    // A line an operation, and a table of 512 entries is one: the machine has 1.9 million pages.
+    assert!(ops.is_built() && ops.ops.len() < 40_000, "{}", ops.ops.len());
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = run_in(folder.path(), &[cell.as_slice(), &["--out", "ops.txt"]].concat(), "");
+    assert_eq!((ran.status, &*ran.stdout), (0, ""), "{}", ran.stderr);
+    assert!(fs::read_to_string(folder.path().join("ops.txt")).is_ok_and(|written| written == printed));
 }
 
 /// A folder with one file in it.

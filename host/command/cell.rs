@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The commands about one cell: `trace`, `dump`, `explain`.
+//! The commands about one cell: `trace`, `ops`, `dump`, `explain`.
 
-use super::{CommandError, DONE, FAILED, limits, output, warn, what_if};
+use super::output::{self, Output};
+use super::{CommandError, DONE, FAILED, limits, warn, what_if};
 use crate::baseline::cell_name;
 use crate::cli::{BackendArg, Cell, Explain, Global};
 use crate::corpus::{self, Source};
@@ -13,10 +14,18 @@ use crate::record::{CellRecord, Verdict};
 use crate::spawn::run_cell;
 use crate::whatif::WhatIf;
 use pgtlab_core::layout::{Backend, Layout};
+use std::path::Path;
 
 pub(super) fn trace(global: &Global, cell: &Cell) -> Result<u8, CommandError> {
     let reply = run(global, &Named::new(cell)?, Want::Trace)?;
     output::print(shown(&reply, "trace")?)?;
+    Ok(DONE)
+}
+
+pub(super) fn ops(global: &Global, cell: &Cell, out: Option<&Path>) -> Result<u8, CommandError> {
+    let output = Output::open(out)?;
+    let reply = run(global, &Named::new(cell)?, Want::Ops)?;
+    output.write(shown(&reply, "operations")?)?;
     Ok(DONE)
 }
 
