@@ -14,8 +14,10 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit status:
   0  reported, whatever the report says
-  1  compare: the cells differ from the baseline; prove: a counterexample was found
-  2  bad input, or pgtlab itself failed";
+  1  compare: the cells differ from the baseline; prove: a counterexample was found;
+     conform: the plugin falls short; inspect: the plugin cannot be loaded
+  2  bad input, or pgtlab itself failed; compare leaves out files that are no plugins
+     and reports the rest all the same";
 
 const PROVE_EXIT_CODES: &str = "\
 Exit status:

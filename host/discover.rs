@@ -166,6 +166,28 @@ pub fn of_tree() -> Result<Vec<Strategy>, DiscoverError> {
 /// # Errors
 /// A pattern that means nothing, a file that is no plugin, two strategies of one name.
 pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
+    let mut resolved = resolve_usable(patterns)?;
+    match resolved.refused.is_empty() {
+        true => Ok(resolved.strategies),
+        false => Err(resolved.refused.remove(0).into()),
+    }
+}
+
+/// What patterns mean, where files that are no plugins do not stand in the way of the rest.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The strategies that can be run.
+    pub strategies: Vec<Strategy>,
+    /// Why the others cannot: one for each path that was typed and is none of a plugin.
+    pub refused: Vec<LoadError>,
+}
+
+/// The same as [`resolve`], with the files that were typed and are no plugins beside the strategies.
+///
+/// # Errors
+/// A pattern that means nothing, two strategies of one name.
+pub fn resolve_usable(patterns: &[String]) -> Result<Resolved, DiscoverError> {
+    let mut refused = Vec::new();
     let mut known = Vec::new();
     let mut left_out = Vec::new();
     if is_searched(patterns) {
@@ -176,14 +198,20 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
     }
     let n_named = known.len();
     for path in patterns.iter().filter(|pattern| is_path(pattern)) {
-        let strategy = Strategy { origin: Origin::Typed, ..describe(PathBuf::from(path))? };
+        let strategy = match describe(PathBuf::from(path)) {
+            Ok(strategy) => Strategy { origin: Origin::Typed, ..strategy },
+            Err(error) => {
+                refused.push(error);
+                continue;
+            }
+        };
         if !known.iter().any(|other: &Strategy| is_same_file(&other.plugin, &strategy.plugin)) {
             known.push(strategy);
         }
     }
     check_names(&known)?;
     if patterns.is_empty() {
-        return Ok(known);
+        return Ok(Resolved { strategies: known, refused });
     }
     let mut meant: Vec<Strategy> = Vec::new();
     for pattern in patterns {
@@ -198,7 +226,7 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Strategy>, DiscoverError> {
             }
         }
     }
-    Ok(meant)
+    Ok(Resolved { strategies: meant, refused })
 }
 
 /// Whether strategies are looked for by name.

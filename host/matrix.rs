@@ -5,8 +5,9 @@
 //! how long a cell took or where it ran.
 
 use crate::corpus::Source;
-use crate::discover::{self, DiscoverError, Strategy};
+use crate::discover::{self, DiscoverError, Resolved, Strategy};
 use crate::input::NoCell;
+use crate::load::LoadError;
 use crate::options::{Changed, Chosen, recorded, shown};
 use crate::protocol::{Reply, Request, Want};
 use crate::record::{CellRecord, Verdict};
@@ -176,11 +177,30 @@ pub fn key(record: &CellRecord) -> (&str, &str, &str) {
 /// # Errors
 /// As there.
 pub fn contestants(typed: &[String], chosen: &Chosen) -> Result<Vec<Contestant>, DiscoverError> {
+    Ok(with_options(discover::resolve(typed)?, typed, chosen))
+}
+
+/// The same, and beside them why files that were typed are no plugins (see [`discover::resolve_usable`]).
+///
+/// # Errors
+/// As there; and nothing that was typed is a plugin.
+pub fn usable_contestants(
+    typed: &[String],
+    chosen: &Chosen,
+) -> Result<(Vec<Contestant>, Vec<LoadError>), DiscoverError> {
+    let Resolved { strategies, mut refused } = discover::resolve_usable(typed)?;
+    if strategies.is_empty() && !refused.is_empty() {
+        return Err(refused.remove(0).into());
+    }
+    Ok((with_options(strategies, typed, chosen), refused))
+}
+
+fn with_options(strategies: Vec<Strategy>, typed: &[String], chosen: &Chosen) -> Vec<Contestant> {
     let contestant = |strategy: Strategy| {
         let typed = typed.iter().find(|typed| Path::new(typed) == strategy.plugin);
         Contestant::new(strategy, typed.map(String::as_str), chosen)
     };
-    Ok(discover::resolve(typed)?.into_iter().map(contestant).collect())
+    strategies.into_iter().map(contestant).collect()
 }
 
 /// The strategies of this tree, as they are without any option.

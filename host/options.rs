@@ -197,7 +197,7 @@ pub fn chosen(settings: &Settings, typed: &[String]) -> Result<Chosen, OptionErr
     if given.is_empty() {
         return Ok(Chosen::default());
     }
-    let run = discover::resolve(typed)?;
+    let run = discover::resolve_usable(typed)?.strategies;
     let mut values: BTreeMap<&Path, BTreeMap<&str, String>> = BTreeMap::new();
     for setting in &given {
         if let Some(strategy) = called(&run, &setting.strategy) {

@@ -4,7 +4,11 @@
 //! `tests/previous/` is a plugin with the previous interface as source; it is built here, once for each case.
 
 #[cfg(test)]
+mod rest;
+
+#[cfg(test)]
 mod tests {
+    use crate::rest::{Bad, Matrix};
     use pgtlab::inspect::Inspection;
     use pgtlab::protocol::{Reply, Request, Want};
     use pgtlab::record::Verdict;
@@ -51,6 +55,7 @@ mod tests {
     #[track_caller]
     fn refusal(features: &str) -> String {
         let (_folder, plugin) = build(&["--features", features]);
+        Matrix::new().check(&plugin, Bad::Refused);
         match run(&plugin, Want::Record) {
             Err(RunError::Load(error)) => error.kind.to_string(),
             other => panic!("{other:?}"),
@@ -62,6 +67,7 @@ mod tests {
         let (_folder, plugin) = build(&[]);
         let reply = run(&plugin, Want::Trace).expect("it is loaded");
         assert_eq!((reply.record.verdict, reply.record.text), (Verdict::Boots, None));
+        Matrix::new().check(&plugin, Bad::Run);
         assert!(reply.text.contains("dmesg: built against interface 1.0\n"), "{}", reply.text);
         let found = Inspection::of(&plugin).expect("it can be read");
         assert!(found.refusal.is_none(), "{found}");
@@ -102,5 +108,6 @@ mod tests {
         let record = run(&plugin, Want::Record).expect("it is loaded").record;
         assert_eq!(record.verdict, Verdict::Crashed);
         assert_eq!(record.text.as_deref(), Some("the plugin was killed by SIGABRT"));
+        Matrix::new().check(&plugin, Bad::Run);
     }
 }

@@ -7,6 +7,7 @@ use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
 use crate::discover;
+use crate::load::LoadError;
 use crate::matrix::{self, Contestant, Place};
 use crate::options;
 use crate::protocol::{Reply, Request};
@@ -15,6 +16,7 @@ use crate::report::{Report, json, markdown, text};
 use crate::spawn::{RunError, run_cell};
 use crate::summary::{Summary, Word};
 use pgtlab_core::layout::Backend;
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -22,7 +24,7 @@ use std::time::Instant;
 pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandError> {
     let started = Instant::now();
     let chosen = options::chosen(&asked.settings, &asked.strategies)?;
-    let contestants = matrix::contestants(&asked.strategies, &chosen)?;
+    let (mut contestants, mut refused) = matrix::usable_contestants(&asked.strategies, &chosen)?;
     if !global.quiet && discover::is_searched(&asked.strategies) {
         for error in discover::search()?.left_out {
             anstream::eprintln!("warning: {error}; it is left out");
@@ -39,7 +41,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
 
     warn(global, &sources);
     what_if::tell_all(global, &sources, backend, &asked.what_if);
-    let records = run(global, &contestants, &places)?;
+    let records = run(global, &mut contestants, &places, &mut refused)?;
     let comparison =
         baseline.map(|baseline| baseline.compare(&records, |record| is_asked(record, asked, &contestants, &sources)));
     let report = Report {
@@ -62,31 +64,46 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
             }
         }
     }
-    Ok(exit_status(&records, comparison.as_ref()))
+    for error in &refused {
+        anstream::eprintln!("error: {error}\nthe report is of the other strategies");
+    }
+    Ok(if refused.is_empty() { exit_status(&records, comparison.as_ref()) } else { FAILED })
 }
 
-/// Runs the cells. A plugin that cannot be loaded is bad input, so there is no report then.
-fn run(global: &Global, contestants: &[Contestant], places: &[Place]) -> Result<Vec<CellRecord>, CommandError> {
+/// Runs the cells. A plugin that cannot be loaded is bad input and has no cells: it leaves the contestants.
+fn run(
+    global: &Global,
+    contestants: &mut Vec<Contestant>,
+    places: &[Place],
+    refused: &mut Vec<LoadError>,
+) -> Result<Vec<CellRecord>, CommandError> {
     let limits = limits(global);
     let jobs = jobs(global);
     let bar = progress::bar((contestants.len() * places.len()) as u64, "cells", global.quiet);
-    let failure: Mutex<Option<RunError>> = Mutex::new(None);
+    let failures: Mutex<BTreeMap<String, RunError>> = Mutex::default();
     let run_one = |request: &Request| -> Reply {
         run_cell(request, &limits).unwrap_or_else(|error| {
             let text = error.to_string();
-            if let Ok(mut failure) = failure.lock() {
-                failure.get_or_insert(error);
+            if let Ok(mut failures) = failures.lock() {
+                failures.entry(request.strategy.clone()).or_insert(error);
             }
             let record = CellRecord::without_boot(&request.strategy, "", "", Verdict::Error, text);
             Reply { record, text: String::new(), n_steps: 0 }
         })
     };
-    let records = matrix::run(contestants, places, jobs, &run_one, &|| bar.inc(1))?;
+    let mut records = matrix::run(contestants, places, jobs, &run_one, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    match failure.into_inner() {
-        Ok(Some(error)) => Err(error.into()),
-        _ => Ok(records),
+    for (strategy, failure) in failures.into_inner().unwrap_or_default() {
+        match failure {
+            RunError::Load(error) if 1 < contestants.len() => {
+                contestants.retain(|contestant| contestant.name != strategy);
+                records.retain(|record| record.strategy != strategy);
+                refused.push(error);
+            }
+            other => return Err(other.into()),
+        }
     }
+    Ok(records)
 }
 
 /// Whether a cell of the baseline is one that this run was asked for.
