@@ -32,10 +32,10 @@ bench *ARGS:
     cargo bench --workspace --bench '*' -- {{ ARGS }}
 
 # Run a strategy on all 14 million machines of a small family, then on 100,000 and more drawn at random
-prove STRATEGY="semantic-builder":
+prove STRATEGY="semantic-builder" *ARGS:
     cargo build --release
-    @cargo run --release --quiet -- prove {{ STRATEGY }} --frames 11
-    @cargo run --release --quiet -- prove {{ STRATEGY }} --random --cases 104000
+    @cargo run --release --quiet -- prove {{ STRATEGY }} --frames 11 {{ ARGS }}
+    @cargo run --release --quiet -- prove {{ STRATEGY }} --random --cases 104000 {{ ARGS }}
 
 # Build a strategy whenever a source changes, and print what moved in the matrix; Ctrl-C ends it
 watch STRATEGY *ARGS:

@@ -124,6 +124,15 @@ pse 0
         check_semantic(&format!("{on_a_leaf}gbpages 1\n"), [0, 0]);
     }
 
+    /// No step of such a node brings a page for tables, so none is taken for that alone.
+    #[test]
+    fn a_node_that_is_all_room_for_a_crash_kernel_takes_few_ranges() {
+        let text = "e820 100000 33c00000 1\ne820 33fe7000 4b100000 1\nkernel 1000000 1580000\npse 0\n\
+                    node 1 19100000 32200000\n";
+        let layout = Layout::parse(text, "room").expect("a layout");
+        assert_eq!(ranges_of(&layout, &build(&layout, true)).len(), 7);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -136,7 +136,10 @@ impl SemanticBuilder {
             return longest.into_iter().flatten().collect();
         }
         let at_home = self.most_possible(cx, &free.mapped_within(&home), whole, least);
-        at_home.into_iter().chain(longest.into_iter().flat_map(|[longest, first]| [first, longest])).collect()
+        // A first step elsewhere is worth its range only if tables of the rest may lie in what it maps.
+        let is_provider = 0 < free.gain(first) && 0 < Supply::of_new(cx.facts(), free, first, least).len();
+        let elsewhere = longest.into_iter().flat_map(|[longest, first]| [is_provider.then_some(first), Some(longest)]);
+        at_home.into_iter().chain(elsewhere.flatten()).collect()
     }
 
     /// The pages of the node on which tables for these pages should lie, if any should.

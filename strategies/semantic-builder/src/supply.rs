@@ -57,6 +57,13 @@ impl Supply {
         Self { blocks: ranked.into_iter().map(|(.., block)| block).collect() }
     }
 
+    /// What mapping the pages would add, without blocks used less willingly than `least`.
+    pub(crate) fn of_new(facts: &Facts, free: &Free, pages: PfnRange, least: Use) -> Self {
+        let mapped = free.all.iter().map(|block| block.intersect(pages)).filter(|block| !block.is_empty()).collect();
+        let new = Free { all: Vec::new(), mapped, crash_kernel_room: free.crash_kernel_room };
+        Self::outside(facts, &new, PfnRange::default(), &[], least)
+    }
+
     /// How many pages it holds.
     pub(crate) fn len(&self) -> u64 {
         self.blocks.iter().map(|block| block.len()).sum()
