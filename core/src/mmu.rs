@@ -5,6 +5,7 @@
 //! p2m, a new table is made read-only and, at level 1, pinned before it is linked, and a request that
 //! breaks Xen's rules is refused.
 
+pub mod guest;
 mod typed;
 
 use crate::addr::{Pfn, PfnRange, index};
@@ -118,10 +119,10 @@ impl<'l> Mmu<'l> {
     pub(crate) fn guard(&mut self, p2m: Option<&'l P2m>, statics: &[Pfn]) -> Result<(), Refusal> {
         let mut typed = TypedFrames::new();
         self.pinned_before = [self.tables.get(self.root).pfn()].into_iter().chain(statics.iter().copied()).collect();
-        typed.pin(&self.tables, self.root)?;
+        typed.pin(&self.tables, self.tables.get(self.root).pfn(), self.tables.geometry().root_level())?;
         for &page in statics {
             if let Some(id) = self.tables.at(page) {
-                typed.pin(&self.tables, id)?;
+                typed.pin(&self.tables, page, self.tables.get(id).level())?;
                 self.tables.set_linked(id, true);
             }
         }
@@ -310,7 +311,7 @@ impl<'l> Mmu<'l> {
         let first = Entry::new(page.get(), EntryFlags::TABLE);
         let mut outcome = Ok(());
         if let Some(typed) = &mut self.typed {
-            outcome = typed.link_change(&self.tables, parent, slot, child).map_err(in_function(match level {
+            outcome = typed.link_change(&self.tables, parent, slot, first).map_err(in_function(match level {
                 Level::L1 => "xen_set_pmd_hyper",
                 Level::L2 => "xen_set_pud_hyper",
                 _ => "xen_set_pgd_hyper",
@@ -338,7 +339,7 @@ impl<'l> Mmu<'l> {
         let mut outcome = if self.fixmap.is_empty() { Ok(()) } else { self.check_fixmap(page, level) };
         let Some(typed) = &mut self.typed else { return Ok(()) };
         if level == Level::L1 {
-            outcome = outcome.and_then(|()| typed.pin(&self.tables, id));
+            outcome = outcome.and_then(|()| typed.pin(&self.tables, page, level));
         }
         let outcome = outcome.map_err(in_function("pin_pagetable_pfn"));
         if level == Level::L1 || outcome.is_err() {

@@ -18,6 +18,8 @@ use std::fmt;
 pub enum Wanted {
     /// To be a table of this level.
     Table(Level),
+    /// To be linked by an entry of a table of this level that has bits which Xen allows only in leaves.
+    LinkedGlobal(Level),
     /// To be written to.
     Writable,
 }
@@ -42,16 +44,19 @@ impl Refusal {
     pub const fn errno(self) -> u32 {
         match self.wanted {
             Wanted::Writable => 16,
-            Wanted::Table(_) => 22,
+            Wanted::Table(_) | Wanted::LinkedGlobal(_) => 22,
         }
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Wanted::LinkedGlobal(level) = self.wanted {
+            return write!(f, "Bad L{} flags: the entry for pfn {:x} is global", level.get(), self.page);
+        }
         write!(f, "Bad type: pfn {:x} wanted ", self.page)?;
         match self.wanted {
-            Wanted::Table(level) => write!(f, "as L{} table", level.get())?,
+            Wanted::Table(level) | Wanted::LinkedGlobal(level) => write!(f, "as L{} table", level.get())?,
             Wanted::Writable => f.write_str("writable")?,
         }
         match self.table {
@@ -86,19 +91,45 @@ const fn takes_reference(leaf: Entry) -> bool {
     leaf.is_writable() && leaf.bits() & EntryFlags::IO.bits() == 0
 }
 
+/// An entry that Xen accepted while it validated a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// The table.
+    pub(super) table: Pfn,
+    /// The level it is a table of.
+    pub(super) level: Level,
+    /// The slot.
+    pub(super) slot: u64,
+}
+
 /// Types and reference counts of all frames.
+///
+/// A frame is looked at as a table of the level that is asked of it, whatever the store takes it for: what a page
+/// holds is entries of any level to Xen.
 #[derive(Debug)]
 pub(super) struct TypedFrames {
     frames: FrameMap<Frame>,
+    /// What was accepted since it was looked at last; for whoever wants to know.
+    pub(super) accepted: Option<Vec<Accepted>>,
 }
 
 impl TypedFrames {
     pub(super) fn new() -> Self {
-        Self { frames: FrameMap::new() }
+        Self { frames: FrameMap::new(), accepted: None }
     }
 
     pub(super) fn is_table(&self, page: Pfn) -> bool {
         self.frames.get(page).level != 0
+    }
+
+    /// The level of the table that a frame is validated as.
+    pub(super) fn level(&self, page: Pfn) -> Option<Level> {
+        let level = self.frames.get(page).level;
+        (level != 0).then(|| Level::new(level))
+    }
+
+    pub(super) fn is_pinned(&self, page: Pfn) -> bool {
+        self.frames.get(page).is_pinned
     }
 
     /// Whether a page may be mapped writable.
@@ -132,24 +163,23 @@ impl TypedFrames {
         })
     }
 
-    /// Takes the writable references of a table's leaves, entry by entry.
-    fn get_each_writable(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
-        let mut rest = entries;
-        while let Some(at) = rest.iter().position(|entry| takes_reference(*entry)) {
-            rest = &rest[at..];
-            let (first, frames) = self.frames.neighbours_mut(Pfn::new(rest[0].frame()));
-            let mut n_done = 0;
-            for entry in rest {
+    /// Takes the writable references of a table's leaves, entry by entry; says how many were looked at before one
+    /// was refused.
+    fn get_each_writable(&mut self, entries: &[Entry]) -> Result<(), (usize, Refusal)> {
+        let mut at = 0;
+        while let Some(next) = entries[at..].iter().position(|entry| takes_reference(*entry)) {
+            at += next;
+            let (first, frames) = self.frames.neighbours_mut(Pfn::new(entries[at].frame()));
+            for entry in &entries[at..] {
                 if takes_reference(*entry) {
                     let Some(frame) = frames.get_mut(index(entry.frame().wrapping_sub(first.get()))) else { break };
                     if frame.level != 0 {
-                        return Err(frame.refusal(Pfn::new(entry.frame()), Wanted::Writable));
+                        return Err((at, frame.refusal(Pfn::new(entry.frame()), Wanted::Writable)));
                     }
                     frame.n_writable += 1;
                 }
-                n_done += 1;
+                at += 1;
             }
-            rest = &rest[n_done..];
         }
         Ok(())
     }
@@ -168,7 +198,7 @@ impl TypedFrames {
     }
 
     /// The pages to which a run of leaves takes writable references.
-    fn counted(run: EntryRun) -> PfnRange {
+    pub(super) fn counted(run: EntryRun) -> PfnRange {
         let start = Pfn::new(run.first.frame());
         PfnRange::new(start, if takes_reference(run.first) { start.saturating_add(run.n) } else { start })
     }
@@ -193,27 +223,36 @@ impl TypedFrames {
 
     /// Entries of a table are about to be zeroed.
     pub(super) fn entries_dropped(&mut self, tables: &TableStore, id: TableId, run: EntryRun) {
-        if !self.is_table(tables.get(id).pfn()) {
-            return;
-        }
-        if tables.get(id).level() == Level::L1 {
-            for old in Self::leaf_runs(tables, id, run.slot, run.slot + run.n) {
+        let Some(level) = self.level(tables.get(id).pfn()) else { return };
+        self.drop_entries(tables, id, level, run.slot, run.slot + run.n);
+    }
+
+    /// The references that a range of a table's slots took are given back.
+    fn drop_entries(&mut self, tables: &TableStore, id: TableId, level: Level, slot: u64, end: u64) {
+        if level == Level::L1 {
+            for old in Self::leaf_runs(tables, id, slot, end) {
                 self.put_writable(Self::counted(old));
             }
             return;
         }
-        for at in 0..run.n {
-            if let Some(child) = tables.linked(run.entry(at)) {
+        for slot in slot..end {
+            if let Some(child) = linked(tables.get(id).entry(slot)) {
                 self.put_link(tables, child);
             }
         }
     }
 
     /// Pins a table: it is validated if it is not yet, and stays a table until it is unpinned.
-    pub(super) fn pin(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
-        self.validate(tables, id)?;
-        self.frames.get_mut(tables.get(id).pfn()).is_pinned = true;
+    pub(super) fn pin(&mut self, tables: &TableStore, page: Pfn, level: Level) -> Result<(), Refusal> {
+        self.validate(tables, page, level)?;
+        self.frames.get_mut(page).is_pinned = true;
         Ok(())
+    }
+
+    /// Takes a pin back.
+    pub(super) fn unpin(&mut self, tables: &TableStore, page: Pfn) {
+        self.frames.get_mut(page).is_pinned = false;
+        self.let_go(tables, page);
     }
 
     /// An entry of `parent` is about to link `child`: a validated parent validates it.
@@ -222,56 +261,49 @@ impl TypedFrames {
         tables: &TableStore,
         parent: TableId,
         slot: u64,
-        child: TableId,
+        child: Entry,
     ) -> Result<(), Refusal> {
-        if !self.is_table(tables.get(parent).pfn()) {
-            return Ok(());
-        }
-        let old = tables.linked(tables.get(parent).entry(slot));
-        self.get_link(tables, child)?;
-        if let Some(old) = old {
+        let Some(level) = self.level(tables.get(parent).pfn()) else { return Ok(()) };
+        self.get_link(tables, child, level)?;
+        if let Some(old) = linked(tables.get(parent).entry(slot)) {
             self.put_link(tables, old);
         }
         Ok(())
     }
 
-    fn get_link(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
-        let (page, level) = (tables.get(id).pfn(), tables.get(id).level());
-        let frame = self.frames.get_mut(page);
-        if frame.level == level.get() {
-            frame.n_links += 1;
-            return Ok(());
+    /// An entry of a validated table of this level links what it names, if anything.
+    pub(super) fn get_link(&mut self, tables: &TableStore, entry: Entry, level: Level) -> Result<(), Refusal> {
+        let (Some(page), Some(below)) = (linked(entry), level.below()) else { return Ok(()) };
+        if entry.flags().contains(EntryFlags::GLOBAL) {
+            return Err(self.frames.get(page).refusal(page, Wanted::LinkedGlobal(level)));
         }
-        self.validate(tables, id)?;
+        self.validate(tables, page, below)?;
         self.frames.get_mut(page).n_links += 1;
         Ok(())
     }
 
-    fn put_link(&mut self, tables: &TableStore, id: TableId) {
-        let page = tables.get(id).pfn();
+    /// A link is given back.
+    pub(super) fn put_link(&mut self, tables: &TableStore, page: Pfn) {
         let frame = self.frames.get_mut(page);
         frame.n_links = frame.n_links.saturating_sub(1);
-        if 0 < frame.n_links || frame.is_pinned {
+        self.let_go(tables, page);
+    }
+
+    /// A table that nothing links and no pin holds is a table no more, and gives back what its entries took.
+    fn let_go(&mut self, tables: &TableStore, page: Pfn) {
+        let Frame { level, is_pinned, n_links, .. } = self.frames.get(page);
+        if 0 < n_links || is_pinned || level == 0 {
             return;
         }
-        let whole = EntryRun { slot: 0, n: tables.geometry().entries(), first: Entry::ABSENT, step: 0 };
-        let level = tables.get(id).level();
-        if level == Level::L1 {
-            self.entries_dropped(tables, id, whole);
-        } else {
-            for slot in 0..whole.n {
-                if let Some(child) = tables.linked(tables.get(id).entry(slot)) {
-                    self.put_link(tables, child);
-                }
-            }
+        if let Some(id) = tables.at(page) {
+            self.drop_entries(tables, id, Level::new(level), 0, tables.geometry().entries());
         }
         self.frames.get_mut(page).level = 0;
     }
 
-    /// Makes the frame a table of its level, taking the references its entries need.
-    fn validate(&mut self, tables: &TableStore, id: TableId) -> Result<(), Refusal> {
-        let table = tables.get(id);
-        let (page, level) = (table.pfn(), table.level());
+    /// Makes the frame a table of this level, taking the references its entries need; none is left if one is
+    /// refused.
+    fn validate(&mut self, tables: &TableStore, page: Pfn, level: Level) -> Result<(), Refusal> {
         let frame = self.frames.get_mut(page);
         if frame.level == level.get() {
             return Ok(());
@@ -279,22 +311,60 @@ impl TypedFrames {
         if frame.level != 0 || 0 < frame.n_writable {
             return Err(frame.refusal(page, Wanted::Table(level)));
         }
+        let Some(id) = tables.at(page) else {
+            // A page without entries.
+            frame.level = level.get();
+            return Ok(());
+        };
         // The type stands while the entries are looked at, so a table that maps itself writable is refused.
         frame.level = level.get();
-        if level == Level::L1 {
-            if let Some(entries) = tables.get(id).each() {
-                return self.get_each_writable(entries);
-            }
-            for run in Self::leaf_runs(tables, id, 0, tables.geometry().entries()) {
-                self.get_writable(Self::counted(run))?;
-            }
-            return Ok(());
+        let refused = match level {
+            Level::L1 => self.take_leaves(tables, id),
+            _ => self.take_links(tables, id, level),
+        };
+        let n_entries = tables.geometry().entries();
+        let n_taken = refused.map_or(n_entries, |(n, _)| n);
+        if let Some(accepted) = &mut self.accepted {
+            let slots = (0..n_taken).filter(|slot| tables.get(id).entry(*slot).is_present());
+            accepted.extend(slots.map(|slot| Accepted { table: page, level, slot }));
         }
-        for slot in 0..tables.geometry().entries() {
-            if let Some(child) = tables.linked(tables.get(id).entry(slot)) {
-                self.get_link(tables, child)?;
-            }
-        }
-        Ok(())
+        let Some((_, refusal)) = refused else { return Ok(()) };
+        self.drop_entries(tables, id, level, 0, n_taken);
+        self.frames.get_mut(page).level = 0;
+        Err(refusal)
     }
+
+    /// Takes the references of a table's leaves; gives the first slot that was refused, if one was.
+    fn take_leaves(&mut self, tables: &TableStore, id: TableId) -> Option<(u64, Refusal)> {
+        if let Some(entries) = tables.get(id).each() {
+            return self.get_each_writable(entries).err().map(|(at, refusal)| (at as u64, refusal));
+        }
+        for run in Self::leaf_runs(tables, id, 0, tables.geometry().entries()) {
+            if let Err(refusal) = self.get_writable(Self::counted(run)) {
+                // The frames of a run follow one another: those before the refused one are taken back as one.
+                let n = refusal.page.offset_from(Pfn::new(run.first.frame()));
+                let taken = Self::counted(EntryRun { n, ..run });
+                if !taken.is_empty() && self.get_writable(taken).is_err() {
+                    debug_assert!(false, "what was taken once is taken again");
+                }
+                return Some((run.slot + n, refusal));
+            }
+        }
+        None
+    }
+
+    /// Links what a table's entries name; gives the first slot that was refused, if one was.
+    fn take_links(&mut self, tables: &TableStore, id: TableId, level: Level) -> Option<(u64, Refusal)> {
+        if tables.get(id).has_only_leaves() {
+            return None;
+        }
+        (0..tables.geometry().entries()).find_map(|slot| {
+            self.get_link(tables, tables.get(id).entry(slot), level).err().map(|refusal| (slot, refusal))
+        })
+    }
+}
+
+/// The frame that an entry above level 1 links.
+fn linked(entry: Entry) -> Option<Pfn> {
+    (entry.is_present() && !entry.is_large()).then(|| Pfn::new(entry.frame()))
 }
