@@ -50,6 +50,10 @@ install PREFIX=(home_directory() / ".local"):
     cargo build --release
     @cargo run --release --quiet -- install '{{ PREFIX }}'
 
+# Unpack QEMU and Xen under target/engines, for the judges; installs nothing
+engines:
+    .ci/engines
+
 # Do what every change must pass
 ci:
     .ci/run
@@ -59,6 +63,7 @@ advisories: (_deny "advisories")
 
 _format:
     cargo fmt --all --check
+    rustfmt --edition 2024 --check guest/src/main.rs
     {{ just_executable() }} --fmt --check
 
 _clippy:

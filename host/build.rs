@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Records what the program is built with: the strategies of this tree, their sources and the core's, and
-//! the machines of the corpus.
+//! Records what the program is built with: the strategies of this tree, their sources and the core's, the
+//! machines of the corpus, and the guest of the Xen judge.
 #![expect(clippy::exit, reason = "a build that is refused says one sentence, and no panic")]
 
 #[path = "build/corpus.rs"]
 mod corpus;
+#[path = "build/guest.rs"]
+mod guest;
 #[path = "build/sources.rs"]
 mod sources;
 
@@ -19,6 +21,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=host/build.rs");
     println!("cargo::rerun-if-changed=host/build");
     record_strategies(&root.join("strategies"), &out.join("strategies.rs"))?;
+    guest::build(&root.join("guest"), &out.join("guest.elf"))?;
     sources::record_sources(&root, &out.join("sources.rs"))?;
     corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))
 }

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod input;
 pub mod inspect;
 pub mod install;
+pub mod judge;
 pub mod live;
 pub mod load;
 pub mod matrix;
