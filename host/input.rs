@@ -170,10 +170,11 @@ impl Shown {
     }
 
     /// A whole line, counted from 1.
-    fn line(place: &str, text: &str, line: usize) -> Option<Self> {
-        let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
-        let len = text.get(start..)?.lines().next()?.len();
-        Self::new(place, text, start, start + len)
+    fn line(place: &str, text: &[u8], number: usize) -> Option<Self> {
+        let bytes = text.split(|byte| *byte == b'\n').nth(number.checked_sub(1)?)?;
+        let line = String::from_utf8_lossy(bytes);
+        let line = line.strip_suffix('\r').unwrap_or(&line);
+        Some(Self { line: number, ..Self::new(place, line, 0, line.len())? })
     }
 }
 
@@ -271,11 +272,12 @@ impl Machine {
     /// # Errors
     /// If it holds no machine; see [`InputError`].
     pub fn from_bytes(bytes: &[u8], place: &str, stem: &str) -> Result<Self, InputError> {
-        let text = String::from_utf8_lossy(bytes);
-        if text.trim().is_empty() {
+        if bytes.trim_ascii().is_empty() {
             return Err(InputError::Empty { place: place.to_owned() });
         }
-        if looks_like_layout(&text) {
+        // What is larger than any layout file is a log, whatever it begins with.
+        let as_layout = (bytes.len() <= MAX_LAYOUT_BYTES).then(|| String::from_utf8_lossy(bytes));
+        if let Some(text) = as_layout.filter(|text| looks_like_layout(text)) {
             return match Layout::parse(&text, stem) {
                 Ok(layout) => Ok(Self::Layout(Box::new(layout))),
                 Err(fault) => {
@@ -288,11 +290,11 @@ impl Machine {
                 }
             };
         }
-        let log = read_log(&text, place)?;
+        let log = read_log(bytes, place)?;
         let checked = if log.kind().has_native_cell() { log.native(stem) } else { log.xen(stem) };
         match checked {
             Err(fault) if !fault.is_skipped_cell() => {
-                let shown = line_of(&fault).and_then(|line| Shown::line(place, &text, line));
+                let shown = line_of(&fault).and_then(|line| Shown::line(place, bytes, line));
                 Err(InputError::Log { place: place.to_owned(), fault, shown: shown.map(Box::new) })
             }
             _ => Ok(Self::Log { log: Box::new(log), name: stem.to_owned() }),
@@ -353,15 +355,17 @@ impl Machine {
 }
 
 /// Reads a boot log, or one of the other forms in which a kernel tells its map.
-fn read_log(text: &str, place: &str) -> Result<BootLog, InputError> {
-    if looks_like_iomem(text) {
-        return BootLog::from_iomem(text).map_err(|fault| InputError::Iomem { place: place.to_owned(), fault });
+fn read_log(bytes: &[u8], place: &str) -> Result<BootLog, InputError> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(SNIFFED_BYTES)]);
+    if looks_like_iomem(&head) {
+        let text = String::from_utf8_lossy(bytes);
+        return BootLog::from_iomem(&text).map_err(|fault| InputError::Iomem { place: place.to_owned(), fault });
     }
-    if text.trim_start().starts_with('{') {
-        let text = live::read_lsmem(text).map_err(|fault| InputError::Live { place: place.to_owned(), fault })?;
+    if head.trim_start().starts_with('{') {
+        let text = live::read_lsmem(bytes).map_err(|fault| InputError::Live { place: place.to_owned(), fault })?;
         return Ok(BootLog::parse(&text));
     }
-    Ok(BootLog::parse(text))
+    Ok(BootLog::from_bytes(bytes))
 }
 
 /// What it means that a layout cannot be made.

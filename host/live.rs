@@ -3,11 +3,15 @@
 //! `/sys/firmware/memmap`, the JSON of `lsmem -J`, and the machine this runs on.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// More ranges than any machine has; a description with more is junk.
+const MAX_RANGES: usize = 10_000;
 
 /// Why a description is none.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +37,12 @@ pub enum LiveError {
     /// The JSON is not that of lsmem.
     #[error("{0}; expected the output of `lsmem -J`")]
     Json(#[from] serde_json::Error),
-    /// A range of the JSON is none.
-    #[error(
-        "found the range `{0}`; expected the output of `lsmem -J`, ranges like 0x0000000000000000-0x000000007fffffff"
-    )]
-    Range(String),
+    /// The folder has more entries than a map has.
+    #[error("{place} has more than {MAX_RANGES} entries; expected a folder like /sys/firmware/memmap")]
+    TooManyEntries {
+        /// The folder.
+        place: String,
+    },
 }
 
 /// Whether a folder has the shape of `/sys/firmware/memmap`.
@@ -57,6 +62,9 @@ pub fn read_memmap(folder: &Path) -> Result<String, LiveError> {
         let entry = folder.join(number.to_string());
         if !entry.is_dir() {
             break;
+        }
+        if entries.len() == MAX_RANGES {
+            return Err(LiveError::TooManyEntries { place: folder.display().to_string() });
         }
         let address = |file: &str| {
             let text = read(&entry.join(file))?;
@@ -93,7 +101,8 @@ fn printed(name: &str) -> &str {
 
 #[derive(Deserialize)]
 struct Lsmem {
-    memory: Vec<LsmemRange>,
+    #[serde(deserialize_with = "online")]
+    memory: Vec<(u64, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -103,23 +112,55 @@ struct LsmemRange {
     state: Option<String>,
 }
 
+/// The ranges that are online, ascending as they come, the ends exclusive; those that touch are one, since
+/// `lsmem --all` lists every block of memory.
+fn online<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<(u64, u64)>, D::Error> {
+    struct Ranges;
+    impl<'d> Visitor<'d> for Ranges {
+        type Value = Vec<(u64, u64)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of ranges of memory")
+        }
+
+        fn visit_seq<A: SeqAccess<'d>>(self, mut found: A) -> Result<Self::Value, A::Error> {
+            let mut ranges: Vec<(u64, u64)> = Vec::new();
+            while let Some(LsmemRange { range, state }) = found.next_element()? {
+                let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+                let ends = range.split_once('-').and_then(|(start, last)| Some((number(start)?, number(last)?)));
+                let Some((start, last)) = ends.filter(|(start, last)| start <= last) else {
+                    let expected = "ranges like 0x0000000000000000-0x000000007fffffff";
+                    return Err(A::Error::custom(format_args!("found the range `{range}`, expected {expected}")));
+                };
+                if state.is_some_and(|state| state != "online") {
+                    continue;
+                }
+                match ranges.last_mut() {
+                    Some((_, end)) if *end == start => *end = last.saturating_add(1),
+                    _ => ranges.push((start, last.saturating_add(1))),
+                }
+                if MAX_RANGES < ranges.len() {
+                    return Err(A::Error::custom(format_args!(
+                        "found more than {MAX_RANGES} ranges with holes between"
+                    )));
+                }
+            }
+            Ok(ranges)
+        }
+    }
+    deserializer.deserialize_seq(Ranges)
+}
+
 /// Reads the JSON of `lsmem -J`. It knows blocks of memory only, holes inside them count as RAM; offline
 /// blocks are left out.
 ///
 /// # Errors
 /// If it is not that.
-pub fn read_lsmem(text: &str) -> Result<String, LiveError> {
-    let found: Lsmem = serde_json::from_str(text)?;
+pub fn read_lsmem(text: &[u8]) -> Result<String, LiveError> {
+    let found: Lsmem = serde_json::from_slice(text)?;
     let mut out = String::new();
-    for LsmemRange { range, state } in found.memory {
-        let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-        let ends = range.split_once('-').and_then(|(start, last)| Some((number(start)?, number(last)?)));
-        let Some((start, last)) = ends.filter(|(start, last)| start <= last) else {
-            return Err(LiveError::Range(range));
-        };
-        if state.is_none_or(|state| state == "online") {
-            let _ = writeln!(out, "BIOS-e820: [mem 0x{start:016x}-0x{last:016x}] usable");
-        }
+    for (start, end) in found.memory {
+        let _ = writeln!(out, "BIOS-e820: [mem 0x{start:016x}-0x{:016x}] usable", end - 1);
     }
     Ok(out)
 }
@@ -247,12 +288,13 @@ mod tests {
     #[test]
     fn lsmem_becomes_a_map_of_what_is_online() {
         let text = r#"{"memory": [
-            {"range": "0x0000000000000000-0x00000000bfffffff", "size": "3G", "state": "online", "removable": true, "block": "0-23"},
+            {"range": "0x0000000000000000-0x000000007fffffff", "size": "2G", "state": "online", "removable": true, "block": "0-15"},
+            {"range": "0x0000000080000000-0x00000000bfffffff", "size": "1G", "state": "online", "removable": true, "block": "16-23"},
             {"range": "0x0000000100000000-0x000000013fffffff", "size": "1G", "state": "offline", "block": "32-39"}]}"#;
         let expected = "BIOS-e820: [mem 0x0000000000000000-0x00000000bfffffff] usable\n";
-        assert_eq!(read_lsmem(text).expect("it is lsmem's"), expected);
-        let refused = |text: &str| read_lsmem(text).expect_err("it is not lsmem's").to_string();
-        assert!(refused(r#"{"memory": [{"range": "x"}]}"#).starts_with("found the range `x`"));
+        assert_eq!(read_lsmem(text.as_bytes()).expect("it is lsmem's"), expected);
+        let refused = |text: &str| read_lsmem(text.as_bytes()).expect_err("it is not lsmem's").to_string();
+        assert!(refused(r#"{"memory": [{"range": "x"}]}"#).starts_with("found the range `x`, expected ranges like"));
         assert!(refused("{}").starts_with("missing field `memory`"));
     }
 

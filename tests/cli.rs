@@ -369,7 +369,7 @@ fn maps_of_running_machines_are_imported_and_run() {
     let refused = |file: &str| refused_in(folder.path(), &["import", file]);
     insta::assert_snapshot!(refused("hidden"), @"error: hidden: every address is 0: the kernel shows /proc/iomem only to root");
     fs::write(folder.path().join("lsmem.json"), r#"{"memory": [{"range": "x"}]}"#).expect("a file");
-    insta::assert_snapshot!(refused("lsmem.json"), @"error: lsmem.json: found the range `x`; expected the output of `lsmem -J`, ranges like 0x0000000000000000-0x000000007fffffff");
+    insta::assert_snapshot!(refused("lsmem.json"), @"error: lsmem.json: found the range `x`, expected ranges like 0x0000000000000000-0x000000007fffffff at line 1 column 27; expected the output of `lsmem -J`");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //!
 //! [`BootLog::parse`] reads anything and never fails; what it could not make out is in
 //! [`BootLog::notes`]. [`BootLog::native`] and [`BootLog::xen`] then make the [`crate::layout::Layout`] of
-//! a cell, and [`derive_xen`] does the latter for a layout file. `lines` undoes what mail did to the text,
+//! a cell, and [`derive_xen`] does the latter for a layout file. `lines` undoes what mail did to the text, `scan`
+//! finds the few lines that matter,
 //! `fact` knows every other line about memory,
 //! `import` makes a layout of all of it and `print` the way back, `map_line` knows the forms of a map's line, `kind` tells a dom0 from a laptop, `machine` holds the
 //! rules for kernel, ramdisk and Xen's boot objects.
@@ -17,6 +18,7 @@ mod machine;
 mod map_line;
 mod note;
 mod print;
+mod scan;
 
 pub use fact::{Fact, XenBlock};
 pub use import::{Assumed, Imported, Stage};
@@ -30,8 +32,8 @@ use crate::addr::PhysRange;
 use crate::e820::E820Type;
 use crate::layout::Excerpt;
 use kind::Evidence;
-use lines::Line;
 use map_line::{MapLine, TypeText};
+use scan::{Line, Scanner};
 
 /// At which stage of booting a map was printed, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,9 +98,24 @@ impl BootLog {
     /// Reads a log. Takes time linear in its length, whatever it holds.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
+    }
+
+    /// Reads a log, of which parts may be no text.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let text = lines::decoded(bytes);
         let mut reader = Reader::default();
-        for line in lines::lines(text) {
-            reader.read(&line);
+        reader.evidence.read_text(&text);
+        let mut scanner = Scanner::new(&text);
+        while let Some(line) = scanner.next_line() {
+            match line {
+                Ok(line) => reader.read(&line, &mut scanner),
+                Err(number) => {
+                    reader.note(number, NoteKind::TooManyLines);
+                    break;
+                }
+            }
         }
         reader.finish()
     }
@@ -158,19 +175,11 @@ const MAX_MAPS: usize = 256;
 /// More notes than anyone reads.
 const MAX_NOTES: usize = 1000;
 
+/// More ranges than a map has: kernels hold some thousand at the most.
+const MAX_ENTRIES: usize = 10_000;
+
 /// More facts than a boot prints; a text with more is junk.
-const MAX_FACTS: usize = 100_000;
-
-/// No line with a fact is longer, in bytes: the kernel's command line has at most 2048.
-const MAX_FACT_BYTES: usize = 3000;
-
-/// An entry whose type is still to come, on the next line.
-struct Wrapped {
-    map: usize,
-    entry: usize,
-    line: usize,
-    begun: String,
-}
+const MAX_FACTS: usize = 20_000;
 
 /// What the lines said so far.
 #[derive(Default)]
@@ -179,7 +188,6 @@ struct Reader {
     maps: Vec<LogMap>,
     /// By stage: the map the next entry belongs to.
     open: [Option<usize>; 6],
-    wrapped: Option<Wrapped>,
     facts: Vec<Taken>,
     has_booted_again: bool,
     has_version: bool,
@@ -189,25 +197,35 @@ struct Reader {
     notes: Vec<Note>,
     n_notes: usize,
     has_lost_maps: bool,
+    has_lost_ranges: bool,
+    has_lost_facts: bool,
 }
 
 impl Reader {
-    fn read(&mut self, line: &Line<'_>) {
+    fn read(&mut self, line: &Line<'_>, scanner: &mut Scanner<'_>) {
         let text = &*line.text;
+        if let Some(len) = line.whole_len {
+            self.note(line.number, NoteKind::LongLine(len));
+        }
         // An early reservation begins like a comment where its blanks were lost.
         let is_reservation = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_digit());
         if let Some(comment) = text.strip_prefix('#').filter(|rest| !is_reservation(rest)) {
             self.evidence.read_comment(comment.trim_start(), line.number);
             return;
         }
-        if let Some(wrapped) = self.wrapped.take()
-            && self.ends_wrapped(&wrapped, text)
-        {
-            return;
-        }
         self.evidence.read_line(text, line.number);
         match map_line::read(text) {
-            Some(MapLine::Entry { stage, range, kind }) => self.add_entry(stage, range, kind, line.number),
+            Some(MapLine::Entry { stage, range, kind }) => {
+                let kind = match kind {
+                    TypeText::Cut(begun) => self.whole_type(begun, line.number, scanner),
+                    TypeText::Known(kind) => Some(kind),
+                    TypeText::Unknown(text) => {
+                        self.note(line.number, NoteKind::UnknownType(Excerpt::new(text)));
+                        None
+                    }
+                };
+                self.add_entry(stage, range, kind.unwrap_or(E820Type::Reserved), line.number);
+            }
             Some(MapLine::Gap) => {}
             Some(MapLine::NotUnderstood) => self.note(line.number, NoteKind::NotUnderstood(Excerpt::new(text.trim()))),
             None => {
@@ -222,7 +240,7 @@ impl Reader {
             self.has_booted_again |= self.has_version;
             self.has_version = true;
         }
-        if self.has_booted_again || MAX_FACT_BYTES < text.len() {
+        if self.has_booted_again || self.has_lost_facts {
             return;
         }
         match fact::read(text) {
@@ -236,7 +254,8 @@ impl Reader {
         // Logs that come from a console and from the kernel's buffer have each line twice.
         let is_repeated = self.facts.last().is_some_and(|last| last.fact == fact);
         if self.facts.len() == MAX_FACTS {
-            self.has_booted_again = true;
+            self.has_lost_facts = true;
+            self.note(line, NoteKind::TooManyFacts);
         } else if !is_repeated {
             self.facts.push(Taken { line, fact });
         }
@@ -262,22 +281,15 @@ impl Reader {
         }
     }
 
-    fn add_entry(&mut self, stage: MapStage, range: PhysRange, kind: TypeText<'_>, line: usize) {
-        let known = match kind {
-            TypeText::Known(known) => known,
-            TypeText::Cut(_) => E820Type::Reserved,
-            TypeText::Unknown(text) => {
-                self.note(line, NoteKind::UnknownType(Excerpt::new(text)));
-                E820Type::Reserved
-            }
-        };
-        let entry = LogEntry { range, kind: known, line };
+    fn add_entry(&mut self, stage: MapStage, range: PhysRange, kind: E820Type, line: usize) {
+        let entry = LogEntry { range, kind, line };
         let Some(map) = self.map_for(stage, entry) else { return };
         self.open[stage as usize] = Some(map);
-        let entries = &mut self.maps[map].entries;
-        entries.push(entry);
-        if let TypeText::Cut(begun) = kind {
-            self.wrapped = Some(Wrapped { map, entry: entries.len() - 1, line, begun: begun.to_owned() });
+        if self.maps[map].entries.len() < MAX_ENTRIES {
+            self.maps[map].entries.push(entry);
+        } else if !self.has_lost_ranges {
+            self.has_lost_ranges = true;
+            self.note(line, NoteKind::TooManyRanges);
         }
     }
 
@@ -314,15 +326,16 @@ impl Reader {
         Some(self.maps.len() - 1)
     }
 
-    /// Whether the line is the rest of an entry that mail has wrapped.
-    fn ends_wrapped(&mut self, wrapped: &Wrapped, text: &str) -> bool {
-        let whole = format!("{} {}", wrapped.begun, &text[..text.floor_char_boundary(80)]);
+    /// The type of an entry that mail has wrapped, with what the next line holds of it.
+    fn whole_type(&mut self, begun: &str, line: usize, scanner: &mut Scanner<'_>) -> Option<E820Type> {
+        let next = scanner.peek().unwrap_or_default();
+        let whole = format!("{begun} {}", &next[..next.floor_char_boundary(80)]);
         if let TypeText::Known(kind) = map_line::read_type(&whole) {
-            self.maps[wrapped.map].entries[wrapped.entry].kind = kind;
-            return true;
+            scanner.skip();
+            return Some(kind);
         }
-        self.note(wrapped.line, NoteKind::NoType);
-        false
+        self.note(line, NoteKind::NoType);
+        None
     }
 
     fn note(&mut self, line: usize, kind: NoteKind) {
@@ -333,9 +346,6 @@ impl Reader {
     }
 
     fn finish(mut self) -> BootLog {
-        if let Some(wrapped) = self.wrapped.take() {
-            self.note(wrapped.line, NoteKind::NoType);
-        }
         let n_unlisted = self.n_notes - self.notes.len();
         if 0 < n_unlisted {
             self.notes.push(Note { line: None, kind: NoteKind::More(n_unlisted) });

@@ -297,6 +297,50 @@ mod tests {
         assert!(log.maps().len() <= 256);
     }
 
+    /// A log of lines like one, which has the line's number in it.
+    #[track_caller]
+    fn check_first_lost(n_lines: usize, line: impl Fn(usize) -> String, expected: &str) {
+        let log = BootLog::parse(&(1..=n_lines).map(line).collect::<String>());
+        let doubts: Vec<String> =
+            log.notes().iter().filter(|note| note.kind.is_doubt()).map(ToString::to_string).collect();
+        assert_eq!(doubts, [expected]);
+        assert!(log.facts().len() <= 20_000 && log.maps().iter().all(|map| map.entries.len() <= 10_000));
+    }
+
+    #[test]
+    fn what_no_machine_prints_so_often_is_cut_and_that_is_told() {
+        check_first_lost(
+            10_002,
+            |n| format!("BIOS-e820: [mem {n:#x}000-{n:#x}fff] usable\n"),
+            "line 10001: the memory map has more than 10000 ranges; from here on they are not kept",
+        );
+        check_first_lost(
+            20_002,
+            |n| format!("1-1 mapping on {n:x}0->{n:x}1\n"),
+            "line 20001: more than 20000 lines say something about memory; from here on they are not kept",
+        );
+        check_first_lost(
+            250_002,
+            |n| format!("{n} is reserved\n"),
+            "line 250001: more than 250000 lines could be about memory; from here on no line is read",
+        );
+        let long = "x".repeat(5_000);
+        check_first_lost(
+            1,
+            |_| format!("{long} BIOS-e820: [mem 0x0-0xfff] usable\n"),
+            "line 1: the line has 5034 bytes; only its last 4096 were looked at",
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nothing() {
+        let mut bytes = b"\xff\xfe\0\0[    0.0] \xc3BIOS-e820: [mem 0x0-0x9fbff] usable\r\n\0\0".to_vec();
+        bytes.extend(b"BIOS-e820: [mem 0x100000-0x7fffffff] usable\n\xf0\x9f");
+        let log = BootLog::from_bytes(&bytes);
+        assert_eq!(log.first_map().map(|map| map.entries.len()), Some(2));
+        assert!(!log.notes().iter().any(|note| note.kind.is_doubt()), "{:?}", log.notes());
+    }
+
     #[test]
     fn page_0_and_the_isa_hole_are_never_ram() {
         let log = BootLog::parse("BIOS-e820: [mem 0x100-0x7fffffff] usable");

@@ -118,31 +118,51 @@ pub enum Fact {
     Populated(PfnRange),
 }
 
-/// A word that each line with a fact has: most lines of a log have none, and are passed over at once.
-static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = [
-        "SRAT:",
-        "setup node ",
-        "NUMA turned off",
-        "Faking a node",
-        "NODE_DATA",
-        "#",
-        "ommand line: ",
-        "crashkernel",
-        "init_memory_mapping",
-        "kernel direct mapping",
-        "BRK [",
-        " page ",
-        "NX (Execute",
-        "Using GB pages",
-        "initial memory mapped",
-        "memory trampoline at",
-        HYPERVISOR,
-        "1-1 mapping on ",
-        " pfn range: ",
-    ];
-    AhoCorasick::new(words).expect("a few short words")
-});
+/// Of these words, each line with a fact has one.
+pub(super) const WORDS: [&str; 39] = [
+    "SRAT: Node ",
+    "SRAT: SRAT not used",
+    "setup node ",
+    "NUMA turned off",
+    "Faking a node at ",
+    "NODE_DATA",
+    "#0",
+    "#1",
+    "#2",
+    "#3",
+    "#4",
+    "#5",
+    "#6",
+    "#7",
+    "#8",
+    "#9",
+    "ommand line: ",
+    "crashkernel reserved: ",
+    " for crashkernel (System RAM",
+    "init_memory_mapping: ",
+    "kernel direct mapping tables up to ",
+    "BRK [",
+    " page 4k",
+    " page 2M",
+    " page 4M",
+    " page 1G",
+    "NX (Execute",
+    "Using GB pages",
+    "initial memory mapped",
+    "Base memory trampoline at ",
+    "Loaded kernel:",
+    "Init. ramdisk:",
+    "Phys-Mach map:",
+    "Start info:",
+    "Page tables:",
+    "Boot stack:",
+    "TOTAL:",
+    "1-1 mapping on ",
+    " pfn range: ",
+];
+
+/// The same for [`read`], which passes over all other lines at once.
+static ANY: LazyLock<AhoCorasick> = LazyLock::new(|| AhoCorasick::new(WORDS).expect("a few short words"));
 
 impl Fact {
     /// The largest address it is about.
@@ -174,7 +194,7 @@ impl Fact {
 /// Reads a line without what mail did to it. `Some(None)` if it begins like a fact and is none, or is about
 /// what no processor can address.
 pub(super) fn read(line: &str) -> Option<Option<Fact>> {
-    if !WORDS.is_match(line) {
+    if !ANY.is_match(line) {
         return None;
     }
     let can_be = |fact: &Fact| fact.end().is_none_or(|end| end <= Geometry::X86_64.phys_end);

@@ -11,7 +11,6 @@
 use super::map_line::inclusive;
 use super::{BootLog, Fact, MapStage, Reader};
 use crate::addr::PhysRange;
-use crate::bootlog::map_line::TypeText;
 use crate::e820::E820Type;
 
 /// Why a text of `/proc/iomem` is no map.
@@ -52,7 +51,7 @@ impl BootLog {
             if depth == 0
                 && let Some(kind) = kind(name)
             {
-                reader.add_entry(MapStage::Bios, range, TypeText::Known(kind), number);
+                reader.add_entry(MapStage::Bios, range, kind, number);
             } else if name.starts_with("Kernel ") {
                 let (first, hull) = kernel.unwrap_or((number, range));
                 kernel = Some((first, PhysRange::new(hull.start.min(range.start), hull.end.max(range.end))));

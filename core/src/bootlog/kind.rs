@@ -2,12 +2,13 @@
 //! What wrote a log: a kernel on the machine itself, in a virtual machine, or a Xen PV guest. The corpus
 //! says it in a comment; other logs show it in their lines.
 
-use std::fmt;
-
+use super::lines::split_quotes;
 use super::map_line::HYPERVISOR;
 use super::{LogMap, MapStage};
 use crate::addr::{PhysAddr, PhysRange};
 use crate::e820::E820Type;
+use memchr::memmem;
+use std::fmt;
 
 /// Where a log's kernel ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +52,22 @@ impl fmt::Display for LogKind {
     }
 }
 
+/// Of these words, each line has one that says where its kernel ran, or how wide that was.
+pub(super) const WORDS: [&str; 9] = [
+    "kind:",
+    "32-bit",
+    DETECTED,
+    PARAVIRTUALIZED,
+    "HIGHMEM available.",
+    "LOWMEM available.",
+    "max_arch_pfn = 0x100000",
+    "max_arch_pfn = 0x1000000",
+    "HighMem ",
+];
+
+const DETECTED: &str = "Hypervisor detected: ";
+const PARAVIRTUALIZED: &str = "Booting paravirtualized kernel on ";
+
 /// What the lines say about the kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Evidence {
@@ -74,19 +91,28 @@ impl Evidence {
         }
     }
 
+    /// Takes in a log as a whole.
+    pub(super) fn read_text(&mut self, text: &[u8]) {
+        /// A log has some comments at its beginning, and perhaps some text about it.
+        const MAX_COMMENTS: usize = 1000;
+        let is_comment = |at: usize| {
+            let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+            split_quotes(&text[start..at]).1.starts_with(b"#")
+        };
+        let mut found = memmem::find_iter(text, HYPERVISOR).take(MAX_COMMENTS);
+        self.is_xen_console = found.any(|at| !is_comment(at));
+    }
+
     /// Takes in a line of the log.
     pub(super) fn read_line(&mut self, line: &str, number: usize) {
-        if line.contains(HYPERVISOR) {
-            self.is_xen_console = true;
-        }
-        if let Some((_, hypervisor)) = line.split_once("Hypervisor detected: ") {
+        if let Some((_, hypervisor)) = line.split_once(DETECTED) {
             // `Xen` alone was printed by PV and by HVM guests.
             match hypervisor.trim() {
                 "Xen PV" => self.is_xen_pv = true,
                 _ => self.is_vm = true,
             }
         }
-        if let Some((_, platform)) = line.split_once("Booting paravirtualized kernel on ") {
+        if let Some((_, platform)) = line.split_once(PARAVIRTUALIZED) {
             match platform.trim() {
                 "Xen" => self.is_xen_pv = true,
                 "bare hardware" => {}

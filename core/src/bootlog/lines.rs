@@ -1,110 +1,138 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The lines of a log as they were printed: what mail does to them on the way is undone here.
+//! What mail does to a log is undone here.
 //!
 //! Quoted-printable (RFC 2045, section 6.7) cuts lines over 76 characters with a `=` at the end, which is
 //! just short enough to cut a time-stamped memory-map line in two, and writes bytes as `=3D`. Replies put
 //! `> ` before each line.
 
+use aho_corasick::AhoCorasick;
+use memchr::memmem;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-/// A line of the log.
-#[derive(Debug)]
-pub(super) struct Line<'t> {
-    /// The number of the (first) line of the text it comes from, from 1.
-    pub(super) number: usize,
-    pub(super) text: Cow<'t, str>,
-}
-
-/// The lines of a log.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let is_encoded = is_quoted_printable(text);
-    let mut numbered = text.lines().zip(1..);
-    std::iter::from_fn(move || {
-        let (first, number) = numbered.next()?;
-        let (quotes, first) = split_quotes(first);
-        if !is_encoded {
-            return Some(Line { number, text: Cow::Borrowed(first) });
-        }
-        let mut whole = Cow::Borrowed(first);
-        while let Some(begun) = before_soft_break(&whole) {
-            let Some((next, _)) = numbered.next() else { break };
-            // A quoted line was cut after it was quoted or before, so the rest may carry the marks too.
-            let next = if quotes.is_empty() { next } else { next.strip_prefix(quotes).unwrap_or(next) };
-            let kept_len = begun.len();
-            let mut joined = whole.into_owned();
-            joined.truncate(kept_len);
-            joined.push_str(next);
-            whole = Cow::Owned(joined);
-        }
-        Some(Line { number, text: decode(whole) })
-    })
+/// The text with quoted-printable undone, if it is that: lines that were cut are whole again, each followed
+/// by as many empty lines as it had cuts, so that every other line keeps its number.
+pub(super) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if is_quoted_printable(text) { Cow::Owned(decode(text)) } else { Cow::Borrowed(text) }
 }
 
 /// Whether the text was never decoded from quoted-printable: it says so, or shows an encoded `=`, or cuts
 /// a line where that encoding does.
-fn is_quoted_printable(text: &str) -> bool {
-    const HEADER: &[u8] = b"content-transfer-encoding: quoted-printable";
-    let is_header = |line: &str| line.as_bytes().get(..HEADER.len()).is_some_and(|h| h.eq_ignore_ascii_case(HEADER));
-    let is_cut = |line: &str| (70..=80).contains(&line.len()) && before_soft_break(line).is_some();
-    text.contains("=3D") || text.lines().any(|line| is_header(line) || is_cut(line))
+fn is_quoted_printable(text: &[u8]) -> bool {
+    static HEADER: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let header = ["content-transfer-encoding: quoted-printable"];
+        AhoCorasick::builder().ascii_case_insensitive(true).build(header).expect("a short word")
+    });
+    let begins_line = |at: usize| at == 0 || text[at - 1] == b'\n';
+    memmem::find(text, b"=3D").is_some()
+        || HEADER.find_iter(text).any(|found| begins_line(found.start()))
+        || memchr::memchr_iter(b'=', text).any(|at| is_cut_where_encoders_cut(text, at))
 }
 
-/// The line without the `=` that says it goes on. Two of them are a ruler someone drew: the encoding
-/// writes a `=` of the text as `=3D`.
-fn before_soft_break(line: &str) -> Option<&str> {
-    line.trim_end().strip_suffix('=').filter(|begun| !begun.ends_with('='))
+/// Whether the `=` ends a line of 70 to 80 bytes.
+fn is_cut_where_encoders_cut(text: &[u8], at: usize) -> bool {
+    let Some(newline) = soft_break(text, at, at.checked_sub(1).map(|before| text[before])) else { return false };
+    // The line itself, and the line feed before it.
+    let reach = &text[newline.saturating_sub(82)..newline];
+    let line = match memchr::memrchr(b'\n', reach) {
+        Some(before) => &reach[before + 1..],
+        None if reach.len() == newline => reach,
+        None => return false,
+    };
+    (70..=80).contains(&line.strip_suffix(b"\r").unwrap_or(line).len())
 }
 
-/// Replaces `=XX` by the byte.
-fn decode(line: Cow<'_, str>) -> Cow<'_, str> {
-    if !line.contains('=') {
-        return line;
+/// Where the line feed is that the `=` there takes away: it goes on in the next line. Two of them are a ruler
+/// someone drew: the encoding writes a `=` of the text as `=3D`.
+fn soft_break(text: &[u8], at: usize, before: Option<u8>) -> Option<usize> {
+    if before == Some(b'=') {
+        return None;
     }
-    let mut bytes = Vec::with_capacity(line.len());
-    let mut rest = line.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        match (byte, behind) {
-            (b'=', [high, low, ..]) if let Some(decoded) = hex_byte(*high, *low) => {
-                bytes.push(decoded);
-                rest = &behind[2..];
+    let n_blanks = text[at + 1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    let newline = at + 1 + n_blanks;
+    // At the end of the text there is nothing to go on with.
+    (newline + 1 < text.len() && text[newline] == b'\n').then_some(newline)
+}
+
+fn decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    // Of the line as it was before it was cut: the marks of quotes, the cuts, the byte before.
+    let mut quotes = split_quotes(text).0;
+    let mut n_cuts = 0;
+    let mut before = None;
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\n' => {
+                out.extend(std::iter::repeat_n(b'\n', n_cuts + 1));
+                at += 1;
+                (quotes, n_cuts, before) = (split_quotes(&text[at..]).0, 0, None);
+            }
+            b'=' => {
+                if let Some(newline) = soft_break(text, at, before) {
+                    n_cuts += 1;
+                    at = newline + 1;
+                    // A quoted line was cut after it was quoted or before, so the rest may carry the marks too.
+                    if !quotes.is_empty() && text[at..].starts_with(quotes) {
+                        at += quotes.len();
+                    }
+                } else if let Some(decoded) = encoded_byte(&text[at..]) {
+                    // No line feed that was encoded ends a line of this text.
+                    out.push(if decoded == b'\n' { b' ' } else { decoded });
+                    before = Some(text[at + 2]);
+                    at += 3;
+                } else {
+                    out.push(byte);
+                    before = Some(byte);
+                    at += 1;
+                }
             }
             _ => {
-                bytes.push(byte);
-                rest = behind;
+                out.push(byte);
+                before = Some(byte);
+                at += 1;
             }
         }
     }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    out.extend(std::iter::repeat_n(b'\n', n_cuts));
+    out
 }
 
 /// Encoders write upper-case digits; `=c0` in a log is more likely a value.
-fn hex_byte(high: u8, low: u8) -> Option<u8> {
+fn encoded_byte(text: &[u8]) -> Option<u8> {
     let digit = |c: u8| match c {
         b'0'..=b'9' => Some(c - b'0'),
         b'A'..=b'F' => Some(c - b'A' + 10),
         _ => None,
     };
+    let &[b'=', high, low, ..] = text else { return None };
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// The marks of a quoted reply and what follows them.
-fn split_quotes(line: &str) -> (&str, &str) {
-    let content = line.trim_start_matches(['>', ' ', '\t']);
-    let marks = &line[..line.len() - content.len()];
-    match marks.rfind('>') {
-        Some(last) if line[last..].starts_with("> ") => line.split_at(last + 2),
-        Some(last) => line.split_at(last + 1),
-        None => ("", line),
-    }
+/// The marks of a quoted reply and what follows them, at the beginning of a text.
+pub(super) fn split_quotes(line: &[u8]) -> (&[u8], &[u8]) {
+    let n_marks = line.iter().take_while(|byte| matches!(byte, b'>' | b' ' | b'\t')).count();
+    let end = match line[..n_marks].iter().rposition(|byte| *byte == b'>') {
+        Some(last) if line.get(last + 1) == Some(&b' ') => last + 2,
+        Some(last) => last + 1,
+        None => 0,
+    };
+    line.split_at(end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The lines with something in them, by their numbers.
     #[track_caller]
     fn check(text: &str, expected: &[(usize, &str)]) {
-        let found: Vec<_> = lines(text).map(|line| (line.number, line.text.into_owned())).collect();
+        let decoded = decoded(text.as_bytes());
+        let lines = decoded.split(|byte| *byte == b'\n').zip(1..);
+        let found: Vec<(usize, String)> = lines
+            .map(|(line, number)| (number, String::from_utf8_lossy(split_quotes(line).1).trim_end().to_owned()))
+            .filter(|(_, line)| !line.is_empty())
+            .collect();
         let found: Vec<_> = found.iter().map(|(number, text)| (*number, text.as_str())).collect();
         assert_eq!(found, expected);
     }
@@ -122,6 +150,16 @@ mod tests {
             &[(1, "Content-Transfer-Encoding: QUOTED-PRINTABLE"), (2, "ab=")],
         );
         check("=3D\n=====\nb", &[(1, "="), (2, "====="), (3, "b")]);
+        check("=3D=\r\n=\n \t=  \nx=0Ay\nz", &[(1, "= \tx y"), (5, "z")]);
+    }
+
+    #[test]
+    fn a_line_cut_where_encoders_cut_shows_the_encoding() {
+        let cut = format!("{}=\nb", "a".repeat(74));
+        check(&cut, &[(1, &format!("{}b", "a".repeat(74)))]);
+        let (short, long) = (format!("{}=\nb", "a".repeat(68)), format!("{}=\nb", "a".repeat(81)));
+        check(&short, &[(1, &short[..69]), (2, "b")]);
+        check(&long, &[(1, &long[..82]), (2, "b")]);
     }
 
     #[test]

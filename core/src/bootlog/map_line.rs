@@ -20,7 +20,7 @@ use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
 
 /// What stands before the range, and whose map that makes it.
-const PREFIXES: [(&str, MapStage); 9] = [
+pub(super) const PREFIXES: [(&str, MapStage); 9] = [
     ("BIOS-e820:", MapStage::Bios),
     ("BIOS-e801:", MapStage::Bios),
     ("BIOS-88:", MapStage::Bios),
@@ -35,6 +35,10 @@ const PREFIXES: [(&str, MapStage); 9] = [
 /// Tells in one pass whether a line has any of them; most lines of a log have none.
 static WORDS: LazyLock<AhoCorasick> =
     LazyLock::new(|| AhoCorasick::new(PREFIXES.map(|(prefix, _)| prefix)).expect("a few short words"));
+
+/// Of these words, each line has one that ends in a type of memory.
+pub(super) const TYPES: [&str; 8] =
+    ["usable", "System RAM", "reserved", "ACPI data", "ACPI NVS", "persistent (", " type ", "(type "];
 
 /// What Xen puts before each line of its own.
 pub(super) const HYPERVISOR: &str = "(XEN)";

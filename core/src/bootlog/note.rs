@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a person should know about how a log was read. None of it stops the reading.
 
-use std::fmt;
-
-use super::LogKind;
+use super::scan::{MAX_LINE_BYTES, MAX_LINES};
+use super::{LogKind, MAX_ENTRIES, MAX_FACTS};
 use crate::layout::Excerpt;
+use std::fmt;
 
 /// A remark about a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,14 @@ pub enum NoteKind {
     MapEndsHere,
     /// From here on, maps were not kept.
     TooManyMaps,
+    /// From here on, ranges of this map were not kept.
+    TooManyRanges,
+    /// From here on, what the log says besides the map was not kept.
+    TooManyFacts,
+    /// From here on, lines were not read.
+    TooManyLines,
+    /// The line is longer than any that a kernel prints: so many bytes. Only its end was read.
+    LongLine(usize),
     /// The line shows a 32-bit kernel.
     ThirtyTwoBit,
     /// The log does not state its kind.
@@ -63,6 +71,10 @@ impl NoteKind {
             | Self::NoType
             | Self::MapEndsHere
             | Self::TooManyMaps
+            | Self::TooManyRanges
+            | Self::TooManyFacts
+            | Self::TooManyLines
+            | Self::LongLine(_)
             | Self::More(_) => true,
             Self::Repeated { .. } | Self::ThirtyTwoBit | Self::KindDeduced(_) => false,
         }
@@ -81,6 +93,18 @@ impl fmt::Display for NoteKind {
                 f.write_str("the range starts below the one above it; taken as the start of another map")
             }
             Self::TooManyMaps => f.write_str("the log holds too many maps; from here on they are not kept"),
+            Self::TooManyRanges => {
+                write!(f, "the memory map has more than {MAX_ENTRIES} ranges; from here on they are not kept")
+            }
+            Self::TooManyFacts => {
+                write!(f, "more than {MAX_FACTS} lines say something about memory; from here on they are not kept")
+            }
+            Self::TooManyLines => {
+                write!(f, "more than {MAX_LINES} lines could be about memory; from here on no line is read")
+            }
+            Self::LongLine(len) => {
+                write!(f, "the line has {len} bytes; only its last {MAX_LINE_BYTES} were looked at")
+            }
             Self::ThirtyTwoBit => f.write_str("the kernel is a 32-bit one; its machine is run as 64-bit"),
             Self::KindDeduced(kind) => {
                 write!(f, "the log has no `# kind:` comment; its lines are those of a {kind} log")
