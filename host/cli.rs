@@ -274,6 +274,18 @@ pub struct Conform {
     /// A machine besides the hard ones: name, pattern, or path; can be repeated [default: all]
     #[arg(long = "layout", short, value_name = "L")]
     pub layouts: Vec<String>,
+    /// The form of the report
+    #[arg(long, value_enum, value_name = "F", default_value_t = KitFormat::Text)]
+    pub format: KitFormat,
+}
+
+/// The form of a report of the conformance kit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KitFormat {
+    /// A line a check, and what to do about each failure
+    Text,
+    /// JSON lines: a check a line, with keys that stay
+    Json,
 }
 
 /// A strategy to watch.

@@ -137,6 +137,7 @@ pub struct SeenRecord {
     pub asked: u32,
     pub own: u32,
     pub n_steps: u64,
+    pub most_steps: u64,
     /// As text: numbers of JSON end at 2^53.
     pub fingerprint: Option<String>,
     /// Checks by name, and what was seen.
@@ -152,6 +153,7 @@ impl From<&Seen> for SeenRecord {
             asked: seen.asked.bits(),
             own: seen.own.bits(),
             n_steps: seen.n_steps,
+            most_steps: seen.most_steps,
             fingerprint: seen.fingerprint.map(|fingerprint| format!("{fingerprint:x}")),
             shortfalls: shortfalls.map(|it| (it.check.name().to_owned(), it.text.clone())).collect(),
         }
@@ -172,6 +174,7 @@ impl TryFrom<&SeenRecord> for Seen {
             asked: Stages::from_bits(record.asked),
             own: Stages::from_bits(record.own),
             n_steps: record.n_steps,
+            most_steps: record.most_steps,
             fingerprint: record.fingerprint.as_deref().map(number).transpose()?,
             shortfalls: record.shortfalls.iter().map(shortfall).collect::<Result<_, String>>()?,
             ..Self::nothing(check(&record.check)?, None)

@@ -53,6 +53,20 @@ mod tests {
     }
 
     #[test]
+    fn as_json_each_check_is_a_line_with_what_to_do() {
+        let (code, report) = conform(&fixture("panics_in_drop"), &["--format", "json"]);
+        assert_eq!(code, Some(1), "{report}");
+        let lines: Vec<serde_json::Value> =
+            report.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+        assert_eq!(lines.len(), 13, "{report}");
+        let short: Vec<_> = lines.iter().filter(|line| line["standing"] == "FALLS SHORT").collect();
+        assert_eq!(short.len(), 1, "{report}");
+        assert_eq!((&short[0]["check"], &short[0]["failures"][0]["layout"]), (&"drop".into(), &"01-native-6g".into()));
+        assert!(short[0]["shown_by"].as_str().is_some_and(|text| text.starts_with("pgtlab explain ")), "{report}");
+        assert!(lines[0]["what_to_do"].is_null(), "{report}");
+    }
+
+    #[test]
     fn a_report_is_the_same_with_one_worker_at_a_time() {
         let (one, many) =
             (conform(&fixture("sample"), &["--jobs", "1"]), conform(&fixture("sample"), &["--jobs", "4"]));

@@ -35,7 +35,7 @@ mod report;
 pub use checks::{Check, Stages};
 pub use exam::{Ending, Exam, Seen, Shortfall};
 pub use machines::{HARD_PREFIX, corpus, hard, hard_named};
-pub use report::{Report, Standing};
+pub use report::{Entry, Report, Standing};
 
 use crate::layout::Layout;
 use crate::plugin::PluginStrategy;

@@ -2,9 +2,10 @@
 //! `pgtlab conform`: a built plugin held to the conformance kit.
 
 use super::{CommandError, DONE, jobs, limits, output, progress};
-use crate::cli::{Conform, Global};
+use crate::cli::{Conform, Global, KitFormat};
 use crate::conform::{Kit, typed};
 use crate::discover;
+use crate::report::json;
 
 /// The plugin falls short.
 const FALLS_SHORT: u8 = 1;
@@ -24,6 +25,9 @@ pub(super) fn conform(global: &Global, asked: &Conform) -> Result<u8, CommandErr
         bar.set_position(n);
     })?;
     bar.finish_and_clear();
-    output::print(&format!("conform {}\n\n{report}", kit.typed))?;
+    match asked.format {
+        KitFormat::Text => output::print(&format!("conform {}\n\n{report}", kit.typed))?,
+        KitFormat::Json => output::print(&json::render_checks(&report)?)?,
+    }
     Ok(if report.falls_short() { FALLS_SHORT } else { DONE })
 }

@@ -1,7 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! JSON lines: a record a line, as [`CellRecord`] has its keys.
+//! JSON lines: a record a line, as [`CellRecord`] has its keys; a check of the conformance kit a line.
 
 use crate::record::CellRecord;
+use pgtlab_core::conform::{self, Entry};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct CheckLine<'r> {
+    check: &'static str,
+    standing: &'static str,
+    text: &'r str,
+    failures: Vec<FailureLine<'r>>,
+    what_to_do: Option<&'static str>,
+    shown_by: Option<&'r str>,
+}
+
+#[derive(Serialize)]
+struct FailureLine<'r> {
+    layout: Option<&'r str>,
+    backend: Option<&'static str>,
+    text: &'r str,
+}
+
+impl<'r> From<&'r Entry> for CheckLine<'r> {
+    fn from(entry: &'r Entry) -> Self {
+        let failures = entry.failures.iter().map(|(cell, text)| FailureLine {
+            layout: cell.as_ref().map(|(layout, _)| layout.as_str()),
+            backend: cell.as_ref().map(|(_, backend)| *backend),
+            text,
+        });
+        Self {
+            check: entry.check.name(),
+            standing: entry.standing.word(),
+            text: &entry.line,
+            failures: failures.collect(),
+            what_to_do: entry.next.as_ref().map(|(advice, _)| *advice),
+            shown_by: entry.next.as_ref().map(|(_, command)| command.as_str()),
+        }
+    }
+}
+
+/// Renders what the conformance kit says.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_checks(report: &conform::Report) -> Result<String, serde_json::Error> {
+    report
+        .entries()
+        .iter()
+        .map(|entry| serde_json::to_string(&CheckLine::from(entry)).map(|line| line + "\n"))
+        .collect()
+}
 
 /// Renders the records.
 ///

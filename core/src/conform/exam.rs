@@ -8,7 +8,7 @@ use super::machines;
 use crate::build::{self, Built, End, Watch};
 use crate::decide::{Decider, StrategyFault};
 use crate::layout::Layout;
-use crate::plugin::{Odd, PluginFault, PluginStrategy};
+use crate::plugin::{Budget, Odd, PluginFault, PluginStrategy};
 use crate::strategy::{OptionKind, OptionSpec, Options};
 use crate::trace;
 use rustc_hash::FxHasher;
@@ -65,8 +65,10 @@ pub struct Seen {
     pub asked: Stages,
     /// Those that it answered by itself.
     pub own: Stages,
-    /// What it cost: questions, and services that the strategy used.
+    /// The steps it took (see [`Budget`]).
     pub n_steps: u64,
+    /// The steps that a boot of this machine may take.
+    pub most_steps: u64,
     /// A digest of record and trace, if the strategy came to an end.
     pub fingerprint: Option<u64>,
     /// What it fell short in.
@@ -77,8 +79,17 @@ impl Seen {
     /// Nothing yet.
     #[must_use]
     pub const fn nothing(check: Check, cell: Option<(String, &'static str)>) -> Self {
-        let (asked, own) = (Stages::from_bits(0), Stages::from_bits(0));
-        Self { check, cell, ending: None, asked, own, n_steps: 0, fingerprint: None, shortfalls: Vec::new() }
+        Self {
+            check,
+            cell,
+            ending: None,
+            asked: Stages::from_bits(0),
+            own: Stages::from_bits(0),
+            n_steps: 0,
+            most_steps: 0,
+            fingerprint: None,
+            shortfalls: Vec::new(),
+        }
     }
 
     fn falls_short(&mut self, check: Check, text: impl Into<String>) {
@@ -158,11 +169,16 @@ impl<'m> Exam<'m> {
         let Audited { decider, ledger } = audited;
         seen.asked = ledger.asked;
         seen.own = ledger.own;
-        seen.n_steps = ledger.n_steps;
         for (check, text) in ledger.strays {
             seen.falls_short(check, text);
         }
-        if let Err(fault) = unwrap(decider).finish() {
+        let strategy = unwrap(decider);
+        (seen.n_steps, seen.most_steps) = (strategy.n_steps(), Budget::steps_of(layout));
+        if seen.most_steps < seen.n_steps {
+            let Seen { n_steps, most_steps, .. } = seen;
+            seen.falls_short(Check::End, format!("takes {n_steps} steps, of {most_steps} that the machine allows"));
+        }
+        if let Err(fault) = strategy.finish() {
             seen.falls_short(Check::Drop, fault.to_string());
         }
         // A layout that contradicts itself has no boot, and nothing is said by it.

@@ -15,7 +15,6 @@ use crate::strategy::{
     Access, Boot, Context, Facts, LeafQuestion, Page, PageQuestion, PgtBuf, Plan, Range, RangeDone, Services, Stage,
     Strategy, TableSpace, WriteQuestion,
 };
-use std::cell::Cell;
 
 /// Something that a strategy asks the machine to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +34,6 @@ pub(super) struct Ledger {
     pub(super) asked: Stages,
     /// The stages at which it once answered, or acted, otherwise than the defaults.
     pub(super) own: Stages,
-    /// Questions, and services that it used.
-    pub(super) n_steps: u64,
     /// How often it was asked for a range.
     pub(super) n_plans: u64,
     /// What it must not have done: the check, and what it was. The first of each kind at a stage.
@@ -50,7 +47,6 @@ impl Ledger {
         Self {
             asked: Stages::default(),
             own: Stages::default(),
-            n_steps: 0,
             n_plans: 0,
             strays: Vec::new(),
             owned: Memblock::new(1),
@@ -128,7 +124,6 @@ impl<D: Decider> Audited<D> {
 
     fn begin(&mut self, stage: Stage) {
         self.ledger.asked.insert(stage);
-        self.ledger.n_steps += 1;
     }
 
     /// Puts a question at which a strategy may act.
@@ -149,8 +144,7 @@ impl<D: Decider> Audited<D> {
         self.ledger.own_pages(cx, pool);
         let mut desk = Desk::new(cx, stage, Some(&mut self.ledger));
         let answer = question(&mut self.decider, &mut Context::new(&mut desk));
-        let (acts, n_calls) = (desk.acts, desk.n_calls.get());
-        self.ledger.n_steps += n_calls;
+        let acts = desk.acts;
         let differs = |(default, expected)| answer.as_ref().is_ok_and(|answer| default != *answer) || expected != acts;
         if answer.is_err() || expected.is_some_and(differs) {
             self.ledger.own.insert(stage);
@@ -233,21 +227,14 @@ struct Desk<'a, 'b, 'l> {
     stage: Stage,
     ledger: Option<&'l mut Ledger>,
     acts: Vec<Act>,
-    n_calls: Cell<u64>,
 }
 
 impl<'a, 'b, 'l> Desk<'a, 'b, 'l> {
     const fn new(cx: &'a mut Context<'b>, stage: Stage, ledger: Option<&'l mut Ledger>) -> Self {
-        Self { cx, stage, ledger, acts: Vec::new(), n_calls: Cell::new(0) }
-    }
-
-    fn look(&self) -> &Context<'b> {
-        self.n_calls.set(self.n_calls.get() + 1);
-        self.cx
+        Self { cx, stage, ledger, acts: Vec::new() }
     }
 
     fn act(&mut self, act: Act, does: impl FnOnce(&mut Context<'b>)) {
-        self.n_calls.set(self.n_calls.get() + 1);
         if let Some(ledger) = &mut self.ledger {
             ledger.audit(self.stage, self.cx, &act);
             does(self.cx);
@@ -258,48 +245,48 @@ impl<'a, 'b, 'l> Desk<'a, 'b, 'l> {
 
 impl Services for Desk<'_, '_, '_> {
     fn facts(&self) -> &Facts {
-        self.look().facts()
+        self.cx.facts()
     }
 
     fn backend(&self) -> Backend {
-        self.look().backend()
+        self.cx.backend()
     }
 
     fn memory(&self) -> &[PhysRange] {
-        self.look().memory()
+        self.cx.memory()
     }
 
     fn reserved(&self) -> &[PhysRange] {
-        self.look().reserved()
+        self.cx.reserved()
     }
 
     fn e820(&self) -> &[E820Entry] {
-        self.look().e820()
+        self.cx.e820()
     }
 
     fn nodes(&self) -> &[Node] {
-        self.look().nodes()
+        self.cx.nodes()
     }
 
     fn mapped(&self) -> Vec<PfnRange> {
-        self.look().mapped()
+        self.cx.mapped()
     }
 
     fn find_in_range(&self, window: PhysRange, bytes: u64, align: u64) -> Option<PhysAddr> {
-        self.look().find_in_range(window, bytes, align)
+        self.cx.find_in_range(window, bytes, align)
     }
 
     fn next_free(&self, start: PhysAddr, align: u64) -> Option<PhysRange> {
-        self.look().next_free(start, align)
+        self.cx.next_free(start, align)
     }
 
     fn tables_needed(&self, range: &Range) -> u64 {
-        self.look().tables_needed(range)
+        self.cx.tables_needed(range)
     }
 
     fn decline(&self, stage: Stage) {
         if self.ledger.is_some() {
-            self.look().decline(stage);
+            self.cx.decline(stage);
         }
     }
 

@@ -45,7 +45,8 @@ pub struct Report {
     boots: BTreeMap<&'static str, (u64, u64)>,
     /// How many occasions there were for a check, and how many of them boot.
     occasions: BTreeMap<Check, (u64, u64)>,
-    most_steps: Option<(u64, Cell)>,
+    /// The boot that took most of the steps it may: how many, of how many, and which it was.
+    most_steps: Option<(u64, u64, Cell)>,
     failures: BTreeMap<Check, Vec<(Option<Cell>, String)>>,
     notes: BTreeMap<Check, String>,
 }
@@ -101,7 +102,7 @@ impl Report {
 
     /// Adds what was seen.
     pub fn add(&mut self, seen: Seen) {
-        let Seen { check, cell, ending, asked, own, n_steps, fingerprint: _, shortfalls } = seen;
+        let Seen { check, cell, ending, asked, own, n_steps, most_steps, fingerprint: _, shortfalls } = seen;
         self.asked.extend(asked);
         self.own.extend(own);
         let n_boots = u64::from(ending == Some(Ending::Boots));
@@ -119,8 +120,11 @@ impl Report {
                 let boots = self.boots.entry(cell.1).or_default();
                 *boots = (boots.0 + n_boots, boots.1 + 1);
             }
-            if self.most_steps.as_ref().is_none_or(|(most, _)| *most < n_steps) {
-                self.most_steps = Some((n_steps, cell.clone()));
+            // As fractions, without rounding.
+            let is_more =
+                |n: u64, of: u64| u128::from(n) * u128::from(most_steps) < u128::from(n_steps) * u128::from(of);
+            if self.most_steps.as_ref().is_none_or(|(n, of, _)| is_more(*n, *of)) {
+                self.most_steps = Some((n_steps, most_steps, cell.clone()));
             }
         }
         for Shortfall { check, text } in shortfalls {
@@ -191,7 +195,9 @@ impl Report {
             }
             (Standing::Ok, Check::Repetition) => format!("{expects} ({n} cells)"),
             (Standing::Ok, Check::End) => match &self.most_steps {
-                Some((most, (layout, backend))) => format!("{expects} (at most {most} steps, on {layout}@{backend})"),
+                Some((n, of, (layout, backend))) => {
+                    format!("{expects} (at most {n} of {of} steps, on {layout}@{backend})")
+                }
                 None => expects.to_owned(),
             },
             (Standing::Ok, _) => expects.to_owned(),
@@ -211,12 +217,41 @@ impl Report {
 const WORDS: usize = 13;
 const NAMES: usize = 17;
 
+impl Report {
+    /// What there is to say of each check, in order.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        let entry = |check: Check| {
+            let failures = self.failures(check);
+            let next = failures.first().map(|(cell, _)| {
+                let cell = cell.as_ref().map(|(layout, backend)| (layout.as_str(), *backend));
+                (check.advice(), check.command(&self.typed, cell))
+            });
+            Entry { check, standing: self.standing(check), line: self.line(check), failures, next }
+        };
+        Check::ALL.into_iter().map(entry).collect()
+    }
+}
+
+/// What a report says of one check.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The check.
+    pub check: Check,
+    /// How the strategy stands in it.
+    pub standing: Standing,
+    /// What was seen, or what is expected if it falls short.
+    pub line: String,
+    /// Where it falls short, if it is known: layout and back end; and what was seen.
+    pub failures: Vec<(Option<(String, &'static str)>, String)>,
+    /// If it falls short: what to do, and the command that shows it.
+    pub next: Option<(&'static str, String)>,
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for check in Check::ALL {
-            let standing = self.standing(check);
-            writeln!(f, "{:WORDS$}{:NAMES$}{}", standing.word(), check.name(), self.line(check))?;
-            let failures = self.failures(check);
+        for Entry { check, standing, line, failures, next } in self.entries() {
+            writeln!(f, "{:WORDS$}{:NAMES$}{line}", standing.word(), check.name())?;
             for (cell, text) in failures.iter().take(MOST_SHOWN) {
                 let place = cell.as_ref().map_or_else(String::new, |(layout, backend)| format!("{layout}@{backend}: "));
                 writeln!(f, "{:WORDS$}- {place}{}", "", text.replace(char::is_control, " "))?;
@@ -224,10 +259,9 @@ impl fmt::Display for Report {
             if MOST_SHOWN < failures.len() {
                 writeln!(f, "{:WORDS$}- {} more", "", failures.len() - MOST_SHOWN)?;
             }
-            if let Some((cell, _)) = failures.first() {
-                let cell = cell.as_ref().map(|(layout, backend)| (layout.as_str(), *backend));
-                writeln!(f, "{:WORDS$}what to do: {}", "", check.advice())?;
-                writeln!(f, "{:WORDS$}shown by: {}", "", check.command(&self.typed, cell))?;
+            if let Some((advice, command)) = next {
+                writeln!(f, "{:WORDS$}what to do: {advice}", "")?;
+                writeln!(f, "{:WORDS$}shown by: {command}", "")?;
             }
         }
         writeln!(f)?;

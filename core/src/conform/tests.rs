@@ -51,6 +51,25 @@ fn an_answer_that_depends_on_earlier_boots_is_seen() {
     check_short::<Restless>("repetition", "01-native-6g@native: differs the second time: line 3 was `dmesg: boot ");
 }
 
+/// Looks at memory again and again.
+#[derive(Default)]
+struct Curious;
+
+impl Strategy for Curious {
+    fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
+        let n_looks = crate::plugin::Budget::steps_of(&hard()[0]).max(4_000_000);
+        (0..n_looks).for_each(|_| assert!(!cx.memory().is_empty()));
+        Boot::new(cx.facts())
+    }
+}
+
+#[test]
+fn more_steps_than_a_machine_allows_are_seen() {
+    let (short, report) = shortfalls::<Curious>(&[]);
+    assert!(short.contains(&"end"), "{report}");
+    assert!(report.contains("steps, of "), "{report}");
+}
+
 /// Gives back the kernel.
 #[derive(Default)]
 struct Generous;
