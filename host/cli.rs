@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use pgtlab_core::bootlog::Stage;
 use pgtlab_core::layout::Backend;
 use pgtlab_core::ptdump::BASE;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -231,6 +232,15 @@ pub enum Command {
     /// Run one cell; what pgtlab starts for each
     #[command(hide = true)]
     Worker,
+    /// Become another program that does not outlive PARENT; what pgtlab starts a judge's engine by
+    #[command(hide = true)]
+    Launch {
+        /// The process
+        parent: i32,
+        /// The program
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
 }
 
 /// What to compare, and how to report it.

@@ -27,6 +27,7 @@ use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
 use crate::install::InstallError;
+use crate::judge::engine::{self, EngineError};
 use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
@@ -36,6 +37,7 @@ use crate::worker;
 use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use pgtlab_core::bootlog::Note;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,6 +70,9 @@ pub enum CommandError {
     /// A plugin could not be loaded, or no worker be started.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A judge's engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A plugin could not be examined.
     #[error(transparent)]
     Conform(#[from] ConformError),
@@ -250,9 +255,17 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Watch(asked) => watch::watch(global, asked)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
+        Command::Launch { parent, program } => return Err(launch(*parent, program)),
         Command::Worker => return Ok(worker::main()),
     };
     Ok(ExitCode::from(code))
+}
+
+/// Becomes the program; comes back only if that failed.
+fn launch(parent: i32, program: &[OsString]) -> CommandError {
+    let Some((program, args)) = program.split_first() else { unreachable!("the command line asks for a program") };
+    let source = engine::launch(parent, program, args);
+    EngineError::Run { program: program.into(), source }.into()
 }
 
 /// How many workers run at once.

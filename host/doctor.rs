@@ -5,6 +5,7 @@
 //! A check that is added is one more [`Row`] in `rows`.
 
 use crate::confine::{self, Fences};
+use crate::judge::engine::Qemu;
 use crate::spawn::{FILE_BYTES, Limits, N_FILES, RunError, run_probe};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open, test_kill_process};
@@ -109,6 +110,7 @@ fn rows(limits: &Limits, probed: &Probed) -> Vec<Row> {
     rows.extend([
         Row::of("memfd", memfd.then(|| "yes".to_owned()), "no worker can be started"),
         Row::of("pidfd", pidfd.then(|| "yes".to_owned()), "no worker can be watched"),
+        qemu(),
         Row::of("cargo", version("cargo"), "strategies cannot be built here"),
         Row::of("C linker (cc)", version("cc"), "strategies cannot be built here"),
     ]);
@@ -134,6 +136,19 @@ fn fence(what: &str, outcome: Result<&str, &String>, lost: &str) -> Row {
     match outcome {
         Ok(text) => Row::of(what, Some(text.to_owned()), ""),
         Err(why) => Row::of(what, None, &format!("{why}; {lost}")),
+    }
+}
+
+/// What judges emulate a processor with.
+fn qemu() -> Row {
+    let found = Qemu::find().map_err(|missing| format!("{}; {}", missing.why, missing.hint));
+    let version: Result<String, String> = found.and_then(|qemu| {
+        let version = qemu.version().map_err(|error| error.to_string())?;
+        Ok(format!("{version}, {}", qemu.program().display()))
+    });
+    match version {
+        Ok(text) => Row::of("QEMU", Some(text), ""),
+        Err(why) => Row::of("QEMU", None, &format!("{why}; no judge by an emulated processor")),
     }
 }
 

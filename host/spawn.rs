@@ -175,7 +175,7 @@ fn run(work: Work, limits: &Limits) -> Result<(Outcome, Option<Message>), RunErr
 }
 
 /// The program to start as a worker: this one, or the one beside it if this is a test or a bench.
-fn worker_program() -> PathBuf {
+pub(crate) fn worker_program() -> PathBuf {
     let this = PathBuf::from("/proc/self/exe");
     let Ok(path) = std::env::current_exe() else { return this };
     match path.parent() {
