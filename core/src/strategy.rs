@@ -20,9 +20,13 @@
 
 mod answers;
 mod context;
+pub mod guard;
+pub mod low_first;
 mod next_range;
 mod options;
 mod pieces;
+pub mod table_count;
+pub mod top_down;
 
 pub use answers::{
     Access, Alias, Boot, BuilderFrames, KeptLarge, LeafQuestion, MaxPfnMapped, Memtest, NativeMap, NodeData,

@@ -24,37 +24,15 @@
 //! on machines drawn at random.
 
 use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::geometry::Level;
 use pgtlab_core::strategy::{
-    Access, Boot, BuilderFrames, Context, Facts, KeptLarge, LeafQuestion, NodeData, PageSizes, PgtBuf, Plan, Range,
-    RangeDone, Strategy, TableSpace,
+    Access, Boot, BuilderFrames, Context, KeptLarge, LeafQuestion, NodeData, PgtBuf, Plan, Range, RangeDone, Strategy,
+    TableSpace, low_first, table_count,
 };
-use pgtlab_linux::{guard, hook, mem_text, plan, space};
+use pgtlab_linux::{guard, hook, mem_text, space};
 
 /// See the crate's page.
 #[derive(Debug, Default)]
 pub struct Linux3_8;
-
-/// Pages for the tables of the range's pieces, each counted from its own start as if that lay on the border of
-/// a table. The bits of a piece are taken literally: a piece of 1 GiB leaves counts all its 4K entries on a
-/// processor without 2 MiB leaves.
-fn pages_by_piece(facts: &Facts, range: &Range) -> u64 {
-    let geometry = &facts.geometry;
-    let m2 = geometry.pages_per_entry(Level::L2);
-    let g1 = geometry.pages_per_entry(Level::L3);
-    let root_slot = |pfn: Pfn| geometry.slot(geometry.root_level(), pfn);
-    let (mut puds, mut pmds, mut ptes, mut tops) = (0, 0, 0, 0);
-    for piece in &range.pieces {
-        let n = piece.pages.len();
-        puds += n.div_ceil(g1);
-        pmds += (if piece.sizes.contains(PageSizes::G1) { n % g1 } else { n }).div_ceil(m2);
-        ptes += if piece.sizes.contains(PageSizes::M2) { n % m2 } else { n };
-        // The end itself is compared, not the last page.
-        tops += u64::from(root_slot(piece.pages.start) != root_slot(piece.pages.end));
-    }
-    let tables = |entries: u64| entries.div_ceil(geometry.entries());
-    tables(puds) + tables(pmds) + tables(ptes) + tops
-}
 
 impl Strategy for Linux3_8 {
     fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
@@ -69,8 +47,8 @@ impl Strategy for Linux3_8 {
     }
 
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
-        let high = plan::regions_above_4_gib(cx);
-        let Some(range) = plan::next_of(cx, high) else { return Plan::Done };
+        let high = low_first::regions_above_4_gib(cx);
+        let Some(range) = low_first::low_then(cx, high) else { return Plan::Done };
         mem_text::range(cx, &range);
         Plan::Map(Range { kept_large: KeptLarge::MovesLast, ..range })
     }
@@ -78,7 +56,7 @@ impl Strategy for Linux3_8 {
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
         let facts = *cx.facts();
         let window = PfnRange::new(Pfn::default(), facts.max_pfn_mapped);
-        let n = pages_by_piece(&facts, range);
+        let n = table_count::pages_by_piece(&facts, range) + table_count::pieces_across_root_entries(&facts, range);
         space::place(cx, window, n, |cx, buffer| mem_text::tables(cx, range.pages, buffer))
     }
 

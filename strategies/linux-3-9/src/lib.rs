@@ -28,45 +28,23 @@
 //! (132978b94e66, Jan Beulich). Both ids are recalled, not looked up; both deaths are those of the kernel's
 //! own code.
 
-mod top_down;
-
-use pgtlab_core::addr::{Pfn, PfnRange};
+use pgtlab_core::addr::PfnRange;
+use pgtlab_core::strategy::top_down::{Growth, Probe, TopDown};
 use pgtlab_core::strategy::{
-    Boot, BuilderFrames, Context, KeptLarge, MaxPfnMapped, Memtest, NativeMap, NodeData, OnEmptyGib, Page,
-    PageQuestion, PastEnd, Plan, Range, RangeDone, Strategy, TableSpace, merge_pieces, raise_pieces, split_range,
+    Boot, BuilderFrames, Context, MaxPfnMapped, Memtest, NativeMap, NodeData, Page, PageQuestion, Plan, Range,
+    RangeDone, Strategy, TableSpace, merge_pieces, raise_pieces, split_range,
 };
 use pgtlab_linux::mem_text;
-use std::collections::VecDeque;
-use top_down::TopDown;
 
 /// See the crate's page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Linux3_9 {
-    /// How far the descent has come; `None` before the first MiB is mapped.
-    descent: Option<TopDown>,
-    /// The memory of the block at hand that is still to be mapped.
-    ranges: VecDeque<PfnRange>,
+    descent: TopDown,
 }
 
-impl Linux3_9 {
-    /// The next range to map: the first MiB as a whole, then the memory of each block.
-    fn next_pages(&mut self, cx: &mut Context<'_>) -> Option<PfnRange> {
-        let facts = *cx.facts();
-        if facts.ranges_done == 0 {
-            return Some(PfnRange::new(Pfn::default(), facts.isa_end_pfn()));
-        }
-        let descent = self.descent.get_or_insert_with(|| {
-            // From here on it says how far the blocks have come, not what the boot code mapped.
-            cx.set_max_pfn_mapped(Pfn::default());
-            TopDown::new(cx)
-        });
-        while self.ranges.is_empty() {
-            let block = descent.next_block(&facts)?;
-            let memory = cx.memory().iter().map(|region| facts.geometry.whole_pages(*region).intersect(block));
-            self.ranges = memory.filter(|pages| !pages.is_empty()).collect();
-            descent.found(self.ranges.iter().map(|pages| pages.len()).sum());
-        }
-        self.ranges.pop_front()
+impl Default for Linux3_9 {
+    fn default() -> Self {
+        Self { descent: TopDown::new(Growth::PastAllBefore, Probe::WholeLeaf) }
     }
 }
 
@@ -91,15 +69,10 @@ impl Strategy for Linux3_9 {
         if facts.ranges_done == 0 && facts.switches.gbpages {
             cx.printk("Using GB pages for direct mapping");
         }
-        let Some(pages) = self.next_pages(cx) else { return Plan::Done };
+        let Some(pages) = self.descent.next_pages(cx) else { return Plan::Done };
         // Merged first, raised afterwards: what 3.10 turned round.
         let pieces = raise_pieces(&facts, cx.memory(), merge_pieces(split_range(&facts, pages)));
-        let range = Range {
-            past_end: PastEnd::ClearHoles,
-            on_empty_gib: OnEmptyGib::Map,
-            kept_large: KeptLarge::MovesLast,
-            ..Range::new(pages, pieces)
-        };
+        let range = Range::of_memory(pages, pieces);
         mem_text::range(cx, &range);
         Plan::Map(range)
     }
@@ -107,10 +80,9 @@ impl Strategy for Linux3_9 {
     /// The pool, except for the range that maps the pool's own pages; else memory that earlier blocks mapped.
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
         let facts = cx.facts();
-        let mapped_from = self.descent.as_ref().map_or_else(Pfn::default, TopDown::mapped_from);
         TableSpace::PageByPage {
             uses_pool: !range.pages.overlaps(facts.pool.rest()),
-            window: PfnRange::new(mapped_from, facts.max_pfn_mapped),
+            window: PfnRange::new(self.descent.mapped_from(), facts.max_pfn_mapped),
         }
     }
 

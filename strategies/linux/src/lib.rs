@@ -6,10 +6,11 @@
 //! form, [`plan`] chooses ranges, [`space`] sizes and places the table buffer, [`guard`] answers what the
 //! kernel's Xen code answers about aliases and leaves, [`hook`] is what 2.6.39 made of the end of a range.
 
-pub mod guard;
 pub mod hook;
 pub mod mem_text;
 pub mod plan;
 pub mod rc7;
 pub mod space;
 pub mod text;
+
+pub use pgtlab_core::strategy::guard;

@@ -3,26 +3,11 @@
 
 use crate::text;
 use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::geometry::Level;
-use pgtlab_core::strategy::{Context, Facts, Range, RangeDone, TableSpace};
+use pgtlab_core::strategy::table_count::pages_from_zero;
+use pgtlab_core::strategy::{Context, Range, RangeDone, TableSpace};
 
 /// What the kernel says when no place is found.
 pub const NO_SPACE: &str = "Cannot find space for the kernel page tables";
-
-/// Pages for all tables of `[0, end)`, as every version up to 3.6 counts them: from address 0 whatever the
-/// range, existing tables and holes included.
-#[must_use]
-pub fn pages_from_zero(facts: &Facts, end: Pfn) -> u64 {
-    let geometry = &facts.geometry;
-    let m2 = geometry.pages_per_entry(Level::L2);
-    let g1 = geometry.pages_per_entry(Level::L3);
-    let end = end.get();
-    let puds = end.div_ceil(g1);
-    let pmds = if facts.switches.gbpages { (end % g1).div_ceil(m2) } else { end.div_ceil(m2) };
-    let ptes = if facts.switches.pse { end % m2 } else { end };
-    let tables = |entries: u64| entries.div_ceil(geometry.entries());
-    tables(puds) + tables(pmds) + tables(ptes)
-}
 
 /// The buffer of 2.6.39 ("put early page table high", 4b239f458c22): as high as it fits below the end of the
 /// range that is about to be mapped.

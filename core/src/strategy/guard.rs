@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `mask_rw_pte`: which mappings of table pages the kernel's Xen code makes read-only as it writes them.
+//! `mask_rw_pte`: which mappings of table pages the kernel's Xen code makes read-only as it writes them, while
+//! kernels have one table buffer a range.
 
-use pgtlab_core::addr::{Pfn, PfnRange};
-use pgtlab_core::strategy::{Access, Alias, LeafQuestion, PgtBuf};
+use super::{Access, Alias, LeafQuestion, PgtBuf};
+use crate::addr::{Pfn, PfnRange};
 
 /// From 2.6.39-rc1 on: every table page is written through the fixmap, and the slot is read-only unless
 /// the page is the one handed out last.
