@@ -16,7 +16,8 @@ const EXIT_CODES: &str = "\
 Exit status:
   0  reported, whatever the report says
   1  compare: the cells differ from the baseline; prove: a counterexample was found;
-     conform: the plugin falls short; inspect: the plugin cannot be loaded
+     conform: the plugin falls short; inspect: the plugin cannot be loaded;
+     replay: a line differs
   2  bad input, or pgtlab itself failed; compare leaves out files that are no plugins
      and reports the rest all the same";
 
@@ -25,6 +26,12 @@ Exit status:
   0  nothing fails
   1  a counterexample was found
   2  bad input, or pgtlab itself failed";
+
+const REPLAY_EXIT_CODES: &str = "\
+Exit status:
+  0  every line is as predicted
+  1  a line differs
+  2  bad input, nothing in the log to predict, or pgtlab itself failed";
 
 const INSPECT_EXIT_CODES: &str = "\
 Exit status:
@@ -51,7 +58,8 @@ Examples:
   pgtlab dump reserve-hook dmesg.txt --backend xen
   pgtlab diff unfixed hook --layout 05-xen-ec2-7680m
   pgtlab compare --layout dmesg.txt --mem 2G --nodes 2
-  dmesg | pgtlab import - > machine.layout";
+  dmesg | pgtlab import - > machine.layout
+  dmesg | pgtlab replay -                          its own lines, beside the predicted ones";
 
 /// Which fix of early page-table building boots on which machine, natively and under Xen, and what it
 /// leaves behind.
@@ -179,6 +187,13 @@ pub enum Command {
     /// understood.
     #[command(after_help = EXIT_CODES)]
     Import(Import),
+    /// Put a boot log's lines about early page tables beside what the model says the kernel printed
+    ///
+    /// The kernel's era is told from the log, and its machine is built by the rules of that era: table space,
+    /// the order of mapping calls and their pieces, BRK tables, PGTABLE reservations, NODE_DATA. Ranges are
+    /// hexadecimal and half open; a line with `!` differs.
+    #[command(after_help = REPLAY_EXIT_CODES)]
+    Replay(Replay),
     /// Draw physical memory: RAM, holes, kernel, initrd, page tables and what was left read-only
     ///
     /// A range's length grows with the logarithm of its size, so that a page can be seen beside terabytes.
@@ -401,6 +416,26 @@ pub struct Import {
     /// Changes to the machine.
     #[command(flatten)]
     pub what_if: WhatIf,
+}
+
+/// A boot log to replay.
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// A boot log, the name of a machine, or - for standard input
+    #[arg(value_name = "LOG")]
+    pub log: String,
+    /// How to report
+    #[arg(long, short, default_value = "text")]
+    pub format: ReplayFormat,
+}
+
+/// How a replay is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReplayFormat {
+    /// A table for a terminal.
+    Text,
+    /// One record a line: the log, then each of its lines.
+    Json,
 }
 
 /// A stage of the memory map.

@@ -16,6 +16,7 @@ mod new;
 mod output;
 mod progress;
 mod prove;
+mod replay;
 mod shell;
 mod watch;
 mod what_if;
@@ -38,6 +39,7 @@ use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use pgtlab_core::bootlog::Note;
 use std::ffi::OsString;
+use pgtlab_core::replay::ReplayError;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,6 +125,14 @@ pub enum CommandError {
         n_layouts: usize,
         /// The back end that was asked for.
         backend: &'static str,
+    },
+    /// A boot log cannot be replayed.
+    #[error("{place}: {fault}")]
+    Replay {
+        /// The log.
+        place: String,
+        /// Why.
+        fault: ReplayError,
     },
     /// The strategy died before there was anything to print.
     #[error("no {what} of {cell}: the strategy {verdict}: {text}")]
@@ -249,6 +259,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::List => list::list()?,
         Command::Import(asked) => import::import(global, asked)?,
         Command::Map(asked) => map::map(global, asked)?,
+        Command::Replay(asked) => replay::replay(global, asked)?,
         Command::Prove(asked) => prove::prove(global, asked)?,
         Command::New { name, out, like } => new::new(name, out.as_deref(), like.as_deref())?,
         Command::Install { prefix } => install::install(prefix)?,

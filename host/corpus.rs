@@ -4,7 +4,7 @@
 
 mod files;
 
-use crate::input::{InputError, Machine, stem_of};
+use crate::input::{self, InputError, Machine, stem_of};
 use crate::prove::family::Member;
 use globset::{GlobBuilder, GlobMatcher};
 use miette::Diagnostic;
@@ -152,6 +152,22 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
         by_name.insert(name, source);
     }
     Ok(by_name.into_values().collect())
+}
+
+/// The name and text of the boot log that was typed: of a machine inside the program, or of a file.
+///
+/// # Errors
+/// If the word names nothing, or no log.
+pub fn log_text(typed: &str) -> Result<(String, String), CorpusError> {
+    if let Some(machine) = EMBEDDED.iter().find(|machine| machine.is_called(|name| name == typed)) {
+        return Ok((machine.name.to_owned(), input::log_text(machine.text.as_bytes(), machine.file)?));
+    }
+    let path = Path::new(typed);
+    if !path.exists() && !typed.contains('/') {
+        let nearest = nearest(typed, EMBEDDED.iter().map(|machine| machine.name));
+        return Err(CorpusError::Unknown { typed: typed.to_owned(), nearest });
+    }
+    Ok((stem_of(path), input::read_log_text(path)?))
 }
 
 impl Embedded {

@@ -92,6 +92,12 @@ pub enum InputError {
         /// The file.
         place: String,
     },
+    /// The file is a layout file, where a boot log is needed.
+    #[error("{place} is a layout file; expected a boot log")]
+    NoLog {
+        /// The file.
+        place: String,
+    },
     /// Something is wrong with a line of a layout file, or with the layout as a whole.
     #[error("{place}: {fault}")]
     Layout {
@@ -211,6 +217,7 @@ impl InputError {
             | Self::TooLarge { .. }
             | Self::Empty { .. }
             | Self::NotText { .. }
+            | Self::NoLog { .. }
             | Self::Live { .. }
             | Self::Iomem { .. } => None,
         }
@@ -224,24 +231,11 @@ impl Machine {
     /// If the file cannot be read, is too large, or holds no machine; see [`InputError`].
     pub fn read(path: &Path) -> Result<Self, InputError> {
         let place = path.display().to_string();
-        let unreadable = |source| InputError::Unreadable { place: place.clone(), source };
         if live::is_memmap(path) {
             let text = live::read_memmap(path).map_err(|fault| InputError::Live { place: place.clone(), fault })?;
             return Self::from_bytes(text.as_bytes(), &place, &stem_of(path));
         }
-        // Without waiting for a writer: a FIFO that nobody writes to would hold us for ever.
-        let mut options = File::options();
-        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let file = options.open(path).map_err(unreadable)?;
-        let kind = file.metadata().map_err(unreadable)?.file_type();
-        if kind.is_dir() {
-            return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
-        }
-        if kind.is_fifo() {
-            let why = "it is a pipe; expected a file (`pgtlab import -` reads standard input)";
-            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, why)));
-        }
-        Self::from_reader(file, &place, &stem_of(path))
+        Self::from_reader(open(path)?, &place, &stem_of(path))
     }
 
     /// Reads from an open file. `place` is how errors call it, `stem` what the machine is called unless it
@@ -249,22 +243,8 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Machine::read`].
-    pub fn from_reader(mut reader: impl Read, place: &str, stem: &str) -> Result<Self, InputError> {
-        let unreadable = |source| InputError::Unreadable { place: place.to_owned(), source };
-        let mut bytes = Vec::new();
-        reader.by_ref().take(SNIFFED_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-        if is_binary(&bytes) {
-            return Err(InputError::NotText { place: place.to_owned() });
-        }
-        let is_layout = looks_like_layout(&String::from_utf8_lossy(&bytes));
-        let (most, kind) =
-            if is_layout { (MAX_LAYOUT_BYTES as u64, "a layout file") } else { (MAX_LOG_BYTES, "a boot log") };
-        let room = most + 1 - bytes.len() as u64;
-        reader.take(room).read_to_end(&mut bytes).map_err(unreadable)?;
-        if most < bytes.len() as u64 {
-            return Err(InputError::TooLarge { place: place.to_owned(), most, kind });
-        }
-        Self::from_bytes(&bytes, place, stem)
+    pub fn from_reader(reader: impl Read, place: &str, stem: &str) -> Result<Self, InputError> {
+        Self::from_bytes(&read_bytes(reader, place)?, place, stem)
     }
 
     /// Takes the text of a file.
@@ -352,6 +332,75 @@ impl Machine {
         };
         made.map_err(no_cell)
     }
+}
+
+/// Opens a file.
+fn open(path: &Path) -> Result<File, InputError> {
+    let unreadable = |source| InputError::Unreadable { place: path.display().to_string(), source };
+    // Without waiting for a writer: a FIFO that nobody writes to would hold us for ever.
+    let mut options = File::options();
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(unreadable)?;
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if kind.is_dir() {
+        return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    if kind.is_fifo() {
+        let why = "it is a pipe; expected a file (`pgtlab import -` reads standard input)";
+        return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, why)));
+    }
+    Ok(file)
+}
+
+/// Reads all that a layout file or a boot log may hold.
+fn read_bytes(mut reader: impl Read, place: &str) -> Result<Vec<u8>, InputError> {
+    let unreadable = |source| InputError::Unreadable { place: place.to_owned(), source };
+    let mut bytes = Vec::new();
+    reader.by_ref().take(SNIFFED_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    if is_binary(&bytes) {
+        return Err(InputError::NotText { place: place.to_owned() });
+    }
+    let is_layout = looks_like_layout(&String::from_utf8_lossy(&bytes));
+    let (most, kind) =
+        if is_layout { (MAX_LAYOUT_BYTES as u64, "a layout file") } else { (MAX_LOG_BYTES, "a boot log") };
+    let room = most + 1 - bytes.len() as u64;
+    reader.take(room).read_to_end(&mut bytes).map_err(unreadable)?;
+    if most < bytes.len() as u64 {
+        return Err(InputError::TooLarge { place: place.to_owned(), most, kind });
+    }
+    Ok(bytes)
+}
+
+/// The text of a boot log, whatever machine it makes.
+///
+/// # Errors
+/// If there is no text, or that of a layout file.
+pub fn log_text(bytes: &[u8], place: &str) -> Result<String, InputError> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    if text.trim().is_empty() {
+        return Err(InputError::Empty { place: place.to_owned() });
+    }
+    // A log may begin like a layout file: both know lines that begin with `kernel`.
+    if looks_like_layout(&text) && Layout::parse(&text, place).is_ok() {
+        return Err(InputError::NoLog { place: place.to_owned() });
+    }
+    Ok(text)
+}
+
+/// Reads the text of a boot log from a file.
+///
+/// # Errors
+/// If the file cannot be read, is too large, or holds no log.
+pub fn read_log_text(path: &Path) -> Result<String, InputError> {
+    read_log_text_from(open(path)?, &path.display().to_string())
+}
+
+/// Reads the text of a boot log from an open file.
+///
+/// # Errors
+/// As [`read_log_text`].
+pub fn read_log_text_from(reader: impl Read, place: &str) -> Result<String, InputError> {
+    log_text(&read_bytes(reader, place)?, place)
 }
 
 /// Reads a boot log, or one of the other forms in which a kernel tells its map.

@@ -26,6 +26,7 @@ pub mod picture;
 pub mod protocol;
 pub mod prove;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod scaffold;
 pub mod spawn;

@@ -24,7 +24,10 @@ pub use fact::{Fact, XenBlock};
 pub use import::{Assumed, Imported, Stage};
 pub use iomem::{IomemError, looks_like_iomem};
 pub use kind::LogKind;
+pub(crate) use lines::for_each_line;
+pub(crate) use machine::firmware_map;
 pub use machine::{BootLogError, derive_xen};
+pub(crate) use map_line::hex;
 pub use note::{Note, NoteKind};
 pub use print::{Style, print};
 
@@ -136,6 +139,12 @@ impl BootLog {
     #[must_use]
     pub fn first_map(&self) -> Option<&LogMap> {
         self.maps.iter().find(|map| matches!(map.stage, MapStage::Bios | MapStage::Xen))
+    }
+
+    /// The log with this map instead of all that were printed.
+    #[must_use]
+    pub(crate) fn with_map(&self, map: LogMap) -> Self {
+        Self { maps: vec![map], ..self.clone() }
     }
 
     /// What the log says besides, in the order of its lines, up to the start of a second boot.

@@ -74,6 +74,7 @@ pub mod ops;
 pub mod permission;
 pub mod plugin;
 pub mod ptdump;
+pub mod replay;
 pub mod rules;
 pub mod strategy;
 pub mod table;

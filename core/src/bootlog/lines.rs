@@ -8,12 +8,23 @@
 use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 /// The text with quoted-printable undone, if it is that: lines that were cut are whole again, each followed
 /// by as many empty lines as it had cuts, so that every other line keeps its number.
 pub(super) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if is_quoted_printable(text) { Cow::Owned(decode(text)) } else { Cow::Borrowed(text) }
+}
+
+/// Shows every line of a text and its number, from 1, without what mail does to it, until told to stop.
+pub(crate) fn for_each_line(text: &[u8], mut see: impl FnMut(usize, &[u8]) -> ControlFlow<()>) {
+    let text = decoded(text);
+    for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
+        if see(number, split_quotes(line.strip_suffix(b"\r").unwrap_or(line)).1).is_break() {
+            break;
+        }
+    }
 }
 
 /// Whether the text was never decoded from quoted-printable: it says so, or shows an encoded `=`, or cuts

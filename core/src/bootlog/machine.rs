@@ -181,7 +181,7 @@ pub fn derive_xen(layout: &Layout) -> Result<Layout, BootLogError> {
 ///           0   1000         a0000     100000
 /// kept      |res|-----RAM----|         |---RAM----| ..
 /// ```
-pub(super) fn firmware_map(entries: &[LogEntry], geometry: &Geometry) -> Result<E820Map, BootLogError> {
+pub(crate) fn firmware_map(entries: &[LogEntry], geometry: &Geometry) -> Result<E820Map, BootLogError> {
     let mut e820 = E820Map::new();
     let page_0 = PhysRange::from_numbers(0, geometry.page_bytes());
     let above_page_0 = PhysRange::new(page_0.end, geometry.phys_end);

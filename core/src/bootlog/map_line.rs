@@ -164,7 +164,7 @@ pub(super) fn inclusive(start: &str, last: &str) -> Option<PhysRange> {
 }
 
 /// A number past 2^64 counts as the largest, so that its range is refused as too high and not overlooked.
-pub(super) fn hex(word: &str) -> Option<u64> {
+pub(crate) fn hex(word: &str) -> Option<u64> {
     let word = word.trim();
     let digits = word.strip_prefix("0x").unwrap_or(word);
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `pgtlab replay`: a boot log's own lines beside the predicted ones.
+
+use super::{CommandError, DIFFERENT, DONE, output};
+use crate::cli::{Global, Replay, ReplayFormat};
+use crate::{corpus, input, replay as report};
+use pgtlab_core::replay as model;
+use std::io::stdin;
+
+pub(super) fn replay(global: &Global, asked: &Replay) -> Result<u8, CommandError> {
+    let (name, text) = match asked.log.as_str() {
+        "-" => ("stdin".to_owned(), input::read_log_text_from(stdin().lock(), "standard input")?),
+        typed => corpus::log_text(typed)?,
+    };
+    let replayed = model::replay(&text).map_err(|fault| CommandError::Replay { place: name.clone(), fault })?;
+    let report = match asked.format {
+        ReplayFormat::Text => report::text(&name, &replayed, global.quiet),
+        ReplayFormat::Json => report::json(&name, &replayed)?,
+    };
+    output::print(&report)?;
+    Ok(if replayed.n_differing() == 0 { DONE } else { DIFFERENT })
+}
