@@ -15,46 +15,22 @@
 //! one, NODE_DATA is placed in the read-only tail and the kernel oopses in `setup_node_bootmem`. "Does
 //! not work with certain AMD machines", says the message that took it back; the machine is not the reason.
 
-use pgtlab_core::addr::Pfn;
 use pgtlab_core::strategy::{Context, PgtBuf, WriteQuestion};
 use pgtlab_linux::rc7::{Fix, Rc7};
-use pgtlab_linux::text;
+use pgtlab_linux::{guard, text};
 
 /// What the fix-up remembers between two entries.
 #[derive(Debug, Default)]
 pub struct RwPastPgt {
-    /// The buffer as it was last looked at; all zero before the first page of one was handed out.
-    remembered: PgtBuf,
-    /// The end of the used part of the buffer whose spare part was released last.
-    released: Pfn,
+    spare: guard::RwPastPgt,
 }
 
 impl RwPastPgt {
-    /// `mark_rw_past_pgt`.
     fn release_spare(&mut self, cx: &mut Context<'_>, now: PgtBuf) {
-        if now.used().is_empty() {
-            return;
+        if let Some(done) = self.spare.next(cx, now) {
+            text::setting_rw(cx, &done);
+            cx.set_rw(done.spare());
         }
-        if self.remembered.start == Pfn::default() {
-            self.remembered = now;
-            return;
-        }
-        let geometry = cx.facts().geometry;
-        let start = geometry.addr(self.remembered.start);
-        let next_free = cx.next_free(start, geometry.page_bytes()).map(|free| free.start);
-        if next_free == Some(start) {
-            // Its first page is still free: the range is not done. The start itself is not looked at again.
-            self.remembered.end = now.end;
-            self.remembered.top = now.top;
-            return;
-        }
-        if self.remembered.end == self.released {
-            return;
-        }
-        text::setting_rw(cx, &self.remembered);
-        cx.set_rw(self.remembered.spare());
-        self.released = self.remembered.end;
-        self.remembered = now;
     }
 }
 
