@@ -300,16 +300,16 @@ pub struct Conform {
     #[arg(long = "layout", short, value_name = "L")]
     pub layouts: Vec<String>,
     /// The form of the report
-    #[arg(long, value_enum, value_name = "F", default_value_t = KitFormat::Text)]
-    pub format: KitFormat,
+    #[arg(long, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
+    pub format: RecordFormat,
 }
 
-/// The form of a report of the conformance kit.
+/// The form of a report that is no matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KitFormat {
-    /// A line a check, and what to do about each failure
+pub enum RecordFormat {
+    /// For a terminal
     Text,
-    /// JSON lines: a check a line, with keys that stay
+    /// JSON lines: a check or a line of the log each, with keys that stay
     Json,
 }
 
@@ -424,18 +424,9 @@ pub struct Replay {
     /// A boot log, the name of a machine, or - for standard input
     #[arg(value_name = "LOG")]
     pub log: String,
-    /// How to report
-    #[arg(long, short, default_value = "text")]
-    pub format: ReplayFormat,
-}
-
-/// How a replay is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReplayFormat {
-    /// A table for a terminal.
-    Text,
-    /// One record a line: the log, then each of its lines.
-    Json,
+    /// The form of the report
+    #[arg(long, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
+    pub format: RecordFormat,
 }
 
 /// A stage of the memory map.

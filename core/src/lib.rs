@@ -24,8 +24,9 @@
 //!
 //! [`addr`] and [`geometry`] (addresses, levels, landmarks), [`e820`], [`layout`] and [`bootlog`] (the
 //! machine), [`memblock`], [`entry`], [`table`] and [`walk`] (page tables), [`permission`] (what they
-//! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`plugin`] (a strategy as a dylib), [`build`] (the boot), [`rules`] and
-//! [`measure`] (the judgement), [`trace`] and [`event`] (what is told of it), [`ops`] (what judges are given),
+//! grant), [`mmu`] (who guards them), [`strategy`] (the questions), [`plugin`] (a strategy as a dylib),
+//! [`build`] (the boot), [`rules`] and [`measure`] (the judgement), [`trace`] and [`event`] (what is told of
+//! it), [`ops`] (what judges are given), [`replay`] (a boot log's own lines against it),
 //! [`conform`] (what is expected of a strategy besides).
 //!
 //! # A boot in five lines

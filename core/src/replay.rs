@@ -23,6 +23,7 @@ pub use line::{Kind, Line};
 pub use machine::Assumption;
 pub use release::Release;
 
+use crate::addr::PhysAddr;
 use crate::bootlog::{BootLog, BootLogError, LogKind};
 use crate::build::LayoutConflict;
 use era::Era;
@@ -80,6 +81,14 @@ pub enum ReplayError {
     /// Its machine cannot be set up.
     #[error("no machine can be made of the log: {0}")]
     Conflict(#[source] LayoutConflict),
+    /// More memory than kernels of the eras use.
+    #[error("RAM ends at {end:#x}; expected at most {most:#x}, where the kernels that are replayed stop")]
+    TooMuchRam {
+        /// Where it ends.
+        end: PhysAddr,
+        /// Where it may.
+        most: PhysAddr,
+    },
     /// A 32-bit kernel of a time that is not modelled.
     #[error("a 32-bit kernel {0}; of 32-bit kernels those before 2.6.37 are modelled")]
     ThirtyTwoBit(String),

@@ -7,6 +7,7 @@ mod tests {
     use pgtlab_core::bootlog::{Style, print};
     use pgtlab_core::layout::Layout;
     use pgtlab_core::replay::{Kind, Replay, ReplayError, Row, replay};
+    use proptest::prelude::*;
     use std::fmt::Write as _;
     use std::fs;
     use std::path::{Path, PathBuf};
@@ -68,16 +69,26 @@ mod tests {
         for line in print(layout, style).lines().filter(|line| !line.contains(" page ")) {
             let _ = writeln!(text, "{line}");
         }
+        if let Some(table) = layout.acpi {
+            let _ = writeln!(text, "ACPI: RSDP {table:016x} 00014");
+        }
         for line in trace.lines().filter_map(|line| line.strip_prefix("dmesg: ")) {
             let _ = writeln!(text, "{line}");
+        }
+        // The words in which the kernel reports a write that its page tables do not let through.
+        let words = trace.lines().find_map(|line| line.split_once(" writes pfn "));
+        if let Some(pfn) = words.and_then(|(_, rest)| rest.split([' ', ':']).next()) {
+            let address = 0xffff_8800_0000_0000 + (u64::from_str_radix(pfn, 16).expect("a frame") << 12);
+            let _ = writeln!(text, "BUG: unable to handle kernel paging request at {address:x}");
         }
         text
     }
 
-    /// Replays what the kernel's own code printed on every golden machine; gives the number of lines.
+    /// Replays what the kernel's own code printed on every golden machine: so many lines on so many machines, of
+    /// them so many faults.
     #[track_caller]
-    fn check_golden(version: &str, suffix: &str, style: Style) -> usize {
-        let (mut n_machines, mut n_lines) = (0, 0);
+    fn check_golden(version: &str, suffix: &str, style: Style, expected: [usize; 3]) {
+        let (mut n_machines, mut n_lines, mut n_faults) = (0, 0, 0);
         for entry in fs::read_dir(here("tests/golden")).expect("the goldens are there") {
             let path = entry.expect("they can be listed").path();
             if path.extension().is_none_or(|extension| extension != "layout") {
@@ -86,23 +97,29 @@ mod tests {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("names are text");
             let layout = fs::read_to_string(&path).expect("a golden");
             let layout = Layout::parse(&layout, stem).expect("golden layouts parse");
+            // A log does not tell of a kernel without nodes, and where this one faults depends on them.
+            if suffix == "workaround" && !layout.switches.numa {
+                continue;
+            }
             let trace = fs::read_to_string(path.with_file_name(format!("{stem}.{suffix}.trace"))).expect("a golden");
             let replay =
                 replay(&golden_log(&layout, version, style, &trace)).unwrap_or_else(|error| panic!("{stem}: {error}"));
             assert_eq!(replay.n_differing(), 0, "{version}: {}", told(stem, &replay));
             n_machines += 1;
             n_lines += replay.rows.len();
+            n_faults += replay.rows.iter().filter(|row| row.kind() == Some(Kind::Fault)).count();
         }
-        assert_eq!(n_machines, 231);
-        n_lines
+        assert_eq!([n_lines, n_machines, n_faults], expected, "{version}");
     }
 
     #[test]
     fn the_lines_of_the_kernels_own_code_are_predicted_on_every_golden_machine() {
-        assert_eq!(check_golden("2.6.38", "v2.6.38", Style::Old), 1334);
-        assert_eq!(check_golden("2.6.39", "hook", Style::Old), 1592);
-        assert_eq!(check_golden("3.8.13", "v3.8", Style::Mem), 1622);
-        assert_eq!(check_golden("3.9.6", "v3.9", Style::Mem), 4691);
+        check_golden("2.6.38", "v2.6.38", Style::Old, [1334, 231, 0]);
+        check_golden("2.6.39-rc5", "rc5", Style::Old, [1287, 231, 0]);
+        check_golden("2.6.39-rc7", "workaround", Style::Old, [1245, 189, 43]);
+        check_golden("2.6.39", "hook", Style::Old, [1592, 231, 0]);
+        check_golden("3.8.13", "v3.8", Style::Mem, [1622, 231, 0]);
+        check_golden("3.9.6", "v3.9", Style::Mem, [4691, 231, 0]);
     }
 
     #[test]
@@ -243,6 +260,32 @@ xen: setting RW the range 1df7fb000 - 1e0000000
     }
 
     #[test]
+    fn the_published_oops_is_predicted_down_to_its_address() {
+        // The log of 92bdaef7b2c5's message: 2.6.39-rc7, whose fix-up comes too late for the second buffer.
+        let text = "\
+# kind: xen-domU
+Linux version 2.6.39-rc7
+(XEN)  Loaded kernel: ffffffff81000000->ffffffff81f00000
+(XEN)  Init. ramdisk: ffffffff8203b000->ffffffff82c3a000
+(XEN)  Phys-Mach map: ffffffff82c3a000->ffffffff83b3d000
+(XEN)  Page tables:   ffffffff83b3d000->ffffffff83b5e000
+(XEN)  TOTAL:         ffffffff80000000->ffffffff83c00000
+ Xen: 0000000000000000 - 00000000000a0000 (usable)
+ Xen: 0000000000100000 - 00000001e0800000 (usable)
+init_memory_mapping: 0000000000000000-0000000100000000
+kernel direct mapping tables up to 100000000 @ ff7fb000-100000000
+init_memory_mapping: 0000000100000000-00000001e0800000
+kernel direct mapping tables up to 1e0800000 @ 1df0f3000-1e0000000
+xen: setting RW the range fffdc000 - 100000000
+  NODE_DATA [00000001dfffb000 - 00000001dfffffff]
+BUG: unable to handle kernel paging request at ffff8801dfffb000
+";
+        let replay = check("2.6.39-rc6 - rc7", text, 7);
+        let death = replay.death.expect("it dies as the machine did");
+        assert_eq!(death, "NODE_DATA writes pfn 1dfffb of [1dfffb000,1e0000000): direct map not writable");
+    }
+
+    #[test]
     fn a_32_bit_kernel_counts_its_fixmap_too() {
         // Entries of 4 bytes: 128 of the root and as many of level 2, 2032 of level 1, 2 pages of the fixmap.
         let text = "\
@@ -352,6 +395,43 @@ BRK [0x02a05000, 0x02a05fff] PGTABLE
                 "cause: every line is as predicted if the direct map was not at a random address (no KASLR)",
             ],
         );
+    }
+
+    /// A number of a log's line changed, a line left out, or one put in twice.
+    fn damaged(text: &str, at: usize, damage: u8, digit: char) -> String {
+        let lines: Vec<&str> = text.lines().collect();
+        let at = at % lines.len();
+        let mut out = String::new();
+        for (number, line) in lines.iter().enumerate() {
+            match (number == at, damage % 3) {
+                (true, 0) => {}
+                (true, 1) => out.push_str(&format!("{line}\n{line}\n")),
+                (true, _) => {
+                    let mut place = line.char_indices().filter(|(_, c)| c.is_ascii_hexdigit()).map(|(place, _)| place);
+                    let place = place.nth(usize::from(damage)).unwrap_or(0);
+                    let changed = line.char_indices().map(|(at, c)| if at == place { digit } else { c });
+                    out.extend(changed.chain(['\n']));
+                }
+                (false, _) => out.push_str(&format!("{line}\n")),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+        #[test]
+        fn a_damaged_log_is_replayed_or_refused(
+            log in any::<prop::sample::Index>(),
+            damages in prop::collection::vec((any::<usize>(), any::<u8>(), prop::char::range('0', 'f')), 1..8),
+        ) {
+            let logs = corpus();
+            let (name, text) = &logs[log.index(logs.len())];
+            let text = damages.iter().fold(text.clone(), |text, (at, damage, digit)| damaged(&text, *at, *damage, *digit));
+            if let Ok(replay) = replay(&text) {
+                prop_assert_eq!(replay.causes.is_empty(), replay.n_differing() == 0, "{}", name);
+            }
+        }
     }
 
     #[test]

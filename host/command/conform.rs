@@ -2,7 +2,7 @@
 //! `pgtlab conform`: a built plugin held to the conformance kit.
 
 use super::{CommandError, DONE, jobs, limits, output, progress};
-use crate::cli::{Conform, Global, KitFormat};
+use crate::cli::{Conform, Global, RecordFormat};
 use crate::conform::{Kit, typed};
 use crate::discover;
 use crate::report::json;
@@ -26,8 +26,8 @@ pub(super) fn conform(global: &Global, asked: &Conform) -> Result<u8, CommandErr
     })?;
     bar.finish_and_clear();
     match asked.format {
-        KitFormat::Text => output::print(&format!("conform {}\n\n{report}", kit.typed))?,
-        KitFormat::Json => output::print(&json::render_checks(&report)?)?,
+        RecordFormat::Text => output::print(&format!("conform {}\n\n{report}", kit.typed))?,
+        RecordFormat::Json => output::print(&json::render_checks(&report)?)?,
     }
     Ok(if report.falls_short() { FALLS_SHORT } else { DONE })
 }

@@ -2,7 +2,7 @@
 //! `pgtlab replay`: a boot log's own lines beside the predicted ones.
 
 use super::{CommandError, DIFFERENT, DONE, output};
-use crate::cli::{Global, Replay, ReplayFormat};
+use crate::cli::{Global, RecordFormat, Replay};
 use crate::{corpus, input, replay as report};
 use pgtlab_core::replay as model;
 use std::io::stdin;
@@ -14,8 +14,8 @@ pub(super) fn replay(global: &Global, asked: &Replay) -> Result<u8, CommandError
     };
     let replayed = model::replay(&text).map_err(|fault| CommandError::Replay { place: name.clone(), fault })?;
     let report = match asked.format {
-        ReplayFormat::Text => report::text(&name, &replayed, global.quiet),
-        ReplayFormat::Json => report::json(&name, &replayed)?,
+        RecordFormat::Text => report::text(&name, &replayed, global.quiet),
+        RecordFormat::Json => report::json(&name, &replayed)?,
     };
     output::print(&report)?;
     Ok(if replayed.n_differing() == 0 { DONE } else { DIFFERENT })

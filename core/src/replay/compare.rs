@@ -44,7 +44,7 @@ fn placed<T: Copy>(lines: impl Iterator<Item = T>, is_call: impl Fn(T) -> bool) 
 }
 
 /// Pairs the lines of the kinds that are predicted. Predicted lines that the log lacks are told if it has
-/// others of their kind, unless it is an excerpt.
+/// others of their kind, unless it is an excerpt; a fault is told always.
 pub(super) fn rows(log: &[(usize, Line)], model: &[Line], is_excerpt: bool) -> Vec<Row> {
     let log = placed(log.iter().copied(), |(_, line)| line.kind() == Kind::Call);
     let mut model: Vec<Option<Placed<Line>>> =
@@ -76,7 +76,7 @@ pub(super) fn rows(log: &[(usize, Line)], model: &[Line], is_excerpt: bool) -> V
     let mut at_row = 0;
     for (slot, row) in model.iter().zip(&row_of) {
         at_row = row.map_or(at_row, |row| row + 1);
-        if let Some((line, _)) = slot.filter(|(line, _)| printed.contains(&line.kind())) {
+        if let Some((line, _)) = slot.filter(|(line, _)| line.kind() == Kind::Fault || printed.contains(&line.kind())) {
             after.push((at_row, Row { log: None, model: Some(line), is_in_place: true }));
         }
     }

@@ -97,9 +97,22 @@ pub struct Buffered {
     pub count: Count,
     /// The buffer's place.
     pub place: Place,
-    /// Whether a PV guest's buffer is mapped read-only as a whole, and its spare part made writable when the
-    /// range is done; else its used part alone is mapped read-only.
-    pub has_hook: bool,
+    /// How a PV guest's tables become read-only.
+    pub guarding: Guarding,
+}
+
+/// How the tables of a PV guest become read-only, and what is not used of their buffer writable again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarding {
+    /// The used part of the buffer is mapped read-only; only new tables are written through the fixmap.
+    UsedPart,
+    /// The same, but every table is written through the fixmap.
+    UsedPartInFixmap,
+    /// The buffer is mapped read-only; the spare part becomes writable with some entry that is written later
+    /// (a38647837a41).
+    FixUp,
+    /// The buffer is mapped read-only; the spare part becomes writable when the range is done (279b706bf800).
+    Hook,
 }
 
 /// Tables page by page: from a pool in BRK, then from what is mapped.
@@ -178,7 +191,7 @@ const MEM: Prints = Prints { form: Form::Inclusive, ..OLD };
 const PAGED: Prints = Prints { tables: false, pool: true, ..MEM };
 
 const LOW: Buffered =
-    Buffered { calls: Calls::LowThenHigh, count: Count::FromZero, place: Place::BelowMapped, has_hook: true };
+    Buffered { calls: Calls::LowThenHigh, count: Count::FromZero, place: Place::BelowMapped, guarding: Guarding::Hook };
 const TOP_DOWN: Paged = Paged {
     growth: Growth::PastAllBefore,
     probe: Probe::WholeLeaf,
@@ -188,8 +201,9 @@ const TOP_DOWN: Paged = Paged {
     is_random: false,
 };
 
-/// Every era whose kernels print something that can be predicted, oldest first.
-pub static ERAS: [Era; 16] = [
+/// Every era whose kernels print something that can be predicted, oldest first, but a version before its
+/// candidates: of those that explain a log alike the first is taken.
+pub static ERAS: [Era; 18] = [
     Era {
         name: "up to 2.6.25",
         releases: Releases::from_until(Release::new(2, 6, 0), Release::new(2, 6, 26)),
@@ -200,7 +214,7 @@ pub static ERAS: [Era; 16] = [
             calls: Calls::One,
             count: Count::ForLarge,
             place: Place::UpToEnd { shuns_touching: true },
-            has_hook: false,
+            guarding: Guarding::UsedPart,
         }),
         node_data: NodeRule::Lowest,
     },
@@ -214,7 +228,7 @@ pub static ERAS: [Era; 16] = [
             calls: Calls::One,
             count: Count::ForLarge,
             place: Place::UpToEnd { shuns_touching: false },
-            has_hook: false,
+            guarding: Guarding::UsedPart,
         }),
         node_data: NodeRule::Lowest,
     },
@@ -227,7 +241,7 @@ pub static ERAS: [Era; 16] = [
         prints: Prints { calls: false, pieces: false, ..OLD },
         builder: Builder::Buffered(Buffered {
             place: Place::UpToEnd { shuns_touching: false },
-            has_hook: false,
+            guarding: Guarding::UsedPart,
             ..LOW
         }),
         node_data: NodeRule::Lowest,
@@ -240,7 +254,7 @@ pub static ERAS: [Era; 16] = [
         prints: OLD,
         builder: Builder::Buffered(Buffered {
             place: Place::UpToEnd { shuns_touching: false },
-            has_hook: false,
+            guarding: Guarding::UsedPart,
             ..LOW
         }),
         node_data: NodeRule::Lowest,
@@ -252,7 +266,7 @@ pub static ERAS: [Era; 16] = [
         also: &[],
         rule: "low, then high; buffer counted from 0, lowest fit from 0x8000",
         prints: OLD,
-        builder: Builder::Buffered(Buffered { place: Place::UpToMapped, has_hook: false, ..LOW }),
+        builder: Builder::Buffered(Buffered { place: Place::UpToMapped, guarding: Guarding::UsedPart, ..LOW }),
         node_data: NodeRule::Lowest,
     },
     // a9ce6bc1510: memblock.
@@ -262,17 +276,36 @@ pub static ERAS: [Era; 16] = [
         also: &[],
         rule: "low, then high; buffer counted from 0, highest fit in what is mapped",
         prints: OLD,
-        builder: Builder::Buffered(Buffered { place: Place::BelowMappedFrom8000, has_hook: false, ..LOW }),
+        builder: Builder::Buffered(Buffered { place: Place::BelowMappedFrom8000, guarding: Guarding::UsedPart, ..LOW }),
         node_data: NodeRule::FirstRegion,
     },
-    // 4b239f458c22: put early page table high.
+    // 4b239f458c22: put early page table high; 279b706bf800: the hook.
     Era {
         name: "2.6.39 - 3.1",
-        releases: Releases::from_until(Release::new(2, 6, 39), Release::new(3, 1, 1)),
+        releases: Releases::between(Release::new(2, 6, 39), Release::new(3, 1, 1)),
         also: &[],
         rule: "low, then high; buffer counted from 0, highest fit below the range's end",
         prints: OLD,
         builder: Builder::Buffered(Buffered { place: Place::BelowEnd, ..LOW }),
+        node_data: NodeRule::LastRegion,
+    },
+    Era {
+        name: "2.6.39-rc1 - rc5",
+        releases: Releases::between(Release::new(2, 6, 39).candidate(0), Release::new(2, 6, 39).candidate(6)),
+        also: &[],
+        rule: "low, then high; buffer counted from 0, highest fit below the range's end",
+        prints: OLD,
+        builder: Builder::Buffered(Buffered { place: Place::BelowEnd, guarding: Guarding::UsedPartInFixmap, ..LOW }),
+        node_data: NodeRule::LastRegion,
+    },
+    // b9269dc7bfdf and a38647837a41: the fix-up in Xen's MMU code.
+    Era {
+        name: "2.6.39-rc6 - rc7",
+        releases: Releases::between(Release::new(2, 6, 39).candidate(6), Release::new(2, 6, 39)),
+        also: &[],
+        rule: "low, then high; buffer counted from 0, highest fit below the range's end",
+        prints: OLD,
+        builder: Builder::Buffered(Buffered { place: Place::BelowEnd, guarding: Guarding::FixUp, ..LOW }),
         node_data: NodeRule::LastRegion,
     },
     // The fix of S4: low again; carried back to 3.0.9 and 3.1.1.
@@ -319,21 +352,22 @@ pub static ERAS: [Era; 16] = [
     },
     // 8d57470d8f85: page by page.
     Era {
-        name: "3.9-rc1",
-        releases: Releases::candidates_of(Release::new(3, 9, 0)),
-        also: &[],
-        rule: "top down from the highest 2M at any page; tables page by page",
-        prints: PAGED,
-        builder: Builder::Paged(Paged { probe: Probe::AnyPage, raises_first: false, pool_pages: 5, ..TOP_DOWN }),
-        node_data: NodeRule::Highest,
-    },
-    Era {
         name: "3.9",
-        releases: Releases::from_until(Release::new(3, 9, 0), Release::new(3, 10, 0)),
+        releases: Releases::between(Release::new(3, 9, 0), Release::new(3, 10, 0).candidate(0)),
         also: &[],
         rule: "top down in steps times 32; tables page by page, 5 from BRK",
         prints: PAGED,
         builder: Builder::Paged(Paged { raises_first: false, pool_pages: 5, ..TOP_DOWN }),
+        node_data: NodeRule::Highest,
+    },
+    // Until 98e7a98997.
+    Era {
+        name: "3.9-rc1",
+        releases: Releases::between(Release::new(3, 9, 0).candidate(0), Release::new(3, 9, 0)),
+        also: &[],
+        rule: "top down from the highest 2M at any page; tables page by page",
+        prints: PAGED,
+        builder: Builder::Paged(Paged { probe: Probe::AnyPage, raises_first: false, pool_pages: 5, ..TOP_DOWN }),
         node_data: NodeRule::Highest,
     },
     Era {
@@ -436,6 +470,6 @@ mod tests {
     #[test]
     fn a_state_between_versions_is_of_the_era_that_prints_its_lines() {
         let text = "Linux version 3.8.0upstream-06471\nBRK [0x01cd2000, 0x01cd2fff] PGTABLE\n";
-        check(text, &["3.9-rc1", "3.9", "3.10 - 3.18", "3.19 - 4.7", "4.8 - 5.7"]);
+        check(text, &["3.9", "3.9-rc1", "3.10 - 3.18", "3.19 - 4.7", "4.8 - 5.7"]);
     }
 }

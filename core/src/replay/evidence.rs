@@ -4,7 +4,7 @@
 
 use super::era::Form;
 use super::release::Release;
-use crate::addr::{Pfn, PhysRange, VirtAddr};
+use crate::addr::{Pfn, PhysAddr, PhysRange, VirtAddr};
 use crate::bootlog::{for_each_line, hex};
 use aho_corasick::AhoCorasick;
 use std::ops::ControlFlow;
@@ -24,6 +24,7 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         "setting RW the range ",
         "paging request at ",
         "cr2",
+        "ACPI: RSDP ",
         "PGD ",
     ];
     AhoCorasick::new(words).expect("a few short words")
@@ -44,6 +45,8 @@ pub(super) struct Evidence {
     pub(super) direct_map: Option<VirtAddr>,
     /// Spare tables that became writable, by line.
     pub(super) set_rw: Vec<(usize, PhysRange)>,
+    /// An ACPI table that was looked at, which takes an entry of the fixmap.
+    pub(super) acpi: Option<PhysAddr>,
     /// Addresses that faulted, by line.
     pub(super) faults: Vec<(usize, VirtAddr)>,
     /// Whether the walk of a fault in the direct map ended in a 4K entry.
@@ -115,6 +118,8 @@ impl Evidence {
             let is_new = |address: &VirtAddr| self.faults.iter().all(|(_, known)| known != address);
             let address = address.filter(is_new);
             self.faults.extend(address.map(|address| (number, address)));
+        } else if let Some(rest) = after("ACPI: RSDP ") {
+            self.acpi = self.acpi.or_else(|| number_of(rest).map(PhysAddr::new));
         } else if text.contains("PGD ") && text.contains(" PTE ") {
             self.has_small_leaf = true;
         }

@@ -98,6 +98,8 @@ pub(super) struct Ground {
     pub(super) assumed: Vec<Assumption>,
 }
 
+/// x86-64 kernels of four levels use no memory above (`MAXMEM`).
+const MAX_RAM_END: PhysAddr = PhysAddr::new(64 << 40);
 /// A PV guest's map ends this far above its memory, where Xen does not give it one (`xen_memory_setup`).
 const EXTRA_BYTES: u64 = 8 << 20;
 /// Room for a kernel's image, of which nothing but its end is known.
@@ -123,6 +125,10 @@ impl Ground {
         let is_excerpt = assumed.iter().any(|assumption| matches!(assumption, Assumption::RamFromLines(_)));
         let backend = if log.kind().has_native_cell() { Backend::Native } else { Backend::Xen };
         let imported = log.import("log", backend, Stage::Last).map_err(ReplayError::NoMachine)?;
+        let end = imported.layout.geometry.addr(imported.layout.max_pfn());
+        if MAX_RAM_END < end {
+            return Err(ReplayError::TooMuchRam { end, most: MAX_RAM_END });
+        }
         let told = |assumed: &&Assumed| {
             matches!(assumed, Assumed::KernelMoved { .. } | Assumed::Option { .. } | Assumed::NodesCut)
         };
@@ -131,6 +137,9 @@ impl Ground {
         ground.set_switches(log, evidence, era, twist);
         ground.reserve(log, era, twist);
         ground.place_pool(log, lines);
+        let acpi = evidence.acpi.filter(|table| *table < MAX_RAM_END);
+        ground.layout.acpi =
+            acpi.map(|table| table.align_down(ground.layout.geometry.page_bytes())).or(ground.layout.acpi);
         // What is printed is the size of this kernel's; its place is to be found.
         if let Some(bytes) = lines.iter().find_map(|(_, line)| node_bytes(line)) {
             ground.layout.geometry.node_data_bytes = bytes;
@@ -141,7 +150,6 @@ impl Ground {
 
     fn set_switches(&mut self, log: &BootLog, evidence: &Evidence, era: &Era, twist: Twist) {
         let switches = &mut self.layout.switches;
-        switches.memtest = false;
         if evidence.has_small_leaf && evidence.faults.iter().any(|(_, address)| is_direct_map(*address)) {
             (switches.pse, switches.gbpages) = (false, false);
             self.assumed.push(Assumption::SmallPages);

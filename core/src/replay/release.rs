@@ -10,15 +10,24 @@ pub struct Release {
     minor: u32,
     /// `None` where a distributor counts on its own.
     patch: Option<u32>,
-    /// A candidate of it or a state before its candidates, not itself.
-    is_candidate: bool,
+    /// Which candidate of it; the largest number is the version itself.
+    candidate: u32,
 }
+
+/// The version itself, after all its candidates.
+const RELEASED: u32 = u32::MAX;
 
 impl Release {
     /// A version that was released.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self { major, minor, patch: Some(patch), is_candidate: false }
+        Self { major, minor, patch: Some(patch), candidate: RELEASED }
+    }
+
+    /// The candidate of the version with this number; 0 comes before all of them.
+    #[must_use]
+    pub const fn candidate(self, n: u32) -> Self {
+        Self { candidate: n, ..self }
     }
 
     /// Reads the version at the start of a text.
@@ -34,9 +43,10 @@ impl Release {
         // Before 3.0, distributors kept the third number, which is the series.
         let is_series = major < 3;
         let is_vendors = !is_series && patch == Some(0) && rest.starts_with(['-', '_']) && !rest.starts_with("-rc");
-        let is_candidate = rest.trim_start_matches(['-', '_', '.']).starts_with("rc");
+        let candidate = rest.trim_start_matches(['-', '_', '.']).strip_prefix("rc");
+        let digits = |text: &str| text[..text.bytes().take_while(u8::is_ascii_digit).count()].parse().unwrap_or(1);
         let known = if is_vendors { None } else { Some(patch.unwrap_or(0)) };
-        Some(Self { major, minor, patch: known, is_candidate })
+        Some(Self { major, minor, patch: known, candidate: candidate.map_or(RELEASED, digits) })
     }
 
     /// Whether all its numbers are known.
@@ -52,12 +62,12 @@ impl Release {
     }
 
     /// For the order: an unknown number counts as the first.
-    const fn key(self) -> (u32, u32, u32) {
+    const fn key(self) -> (u32, u32, u32, u32) {
         let patch = match self.patch {
             Some(patch) => patch,
             None => 0,
         };
-        (self.major, self.minor, patch)
+        (self.major, self.minor, patch, self.candidate)
     }
 }
 
@@ -68,7 +78,7 @@ impl fmt::Display for Release {
             Some(patch) => write!(f, "{}.{}.{patch}", self.major, self.minor)?,
             None => write!(f, "{}.{}", self.major, self.minor)?,
         }
-        f.write_str(if self.is_candidate { "-rc" } else { "" })
+        if self.candidate == RELEASED { Ok(()) } else { write!(f, "-rc{}", self.candidate) }
     }
 }
 
@@ -80,28 +90,25 @@ pub struct Releases {
 }
 
 impl Releases {
-    /// From one version on, before another.
+    /// From one version on, before another; each with its candidates.
     #[must_use]
     pub const fn from_until(from: Release, until: Release) -> Self {
+        Self { from: from.candidate(0), until: until.candidate(0) }
+    }
+
+    /// From one version or candidate on, before another.
+    #[must_use]
+    pub const fn between(from: Release, until: Release) -> Self {
         Self { from, until }
     }
 
-    /// The first candidates of a version, before its rules were settled.
-    #[must_use]
-    pub const fn candidates_of(release: Release) -> Self {
-        let candidate = Release { is_candidate: true, ..release };
-        Self { from: candidate, until: release }
-    }
-
-    /// Whether a version is or may be one of them. Candidates count as their version.
+    /// Whether a version is or may be one of them.
     #[must_use]
     pub fn have(&self, release: Release) -> bool {
-        if self.from.is_candidate {
-            return release.is_candidate && release.key() == self.from.key();
-        }
-        let (first, last) = match release.patch {
-            Some(_) => (release.key(), release.key()),
-            None => (release.key(), (release.major, release.minor, u32::MAX)),
+        let first = release.key();
+        let last = match release.patch {
+            Some(_) => first,
+            None => (release.major, release.minor, u32::MAX, RELEASED),
         };
         first < self.until.key() && self.from.key() <= last
     }
@@ -109,7 +116,7 @@ impl Releases {
     /// Whether all of them come after a version.
     #[must_use]
     pub fn are_after(&self, release: Release) -> bool {
-        release.key() < self.from.key() || self.from.is_candidate && release.key() <= self.from.key()
+        release.key() < self.from.key()
     }
 }
 
@@ -128,8 +135,9 @@ mod tests {
             ("2.6.38-8-generic (x86_64, 2.6.38.2)", "2.6.38"),
             ("3.0.0-13-generic", "3.0"),
             ("3.0.6", "3.0.6"),
-            ("3.5-rc2-next (x86_64)", "3.5-rc"),
-            ("3.9.0-rc1", "3.9-rc"),
+            ("3.5-rc2-next (x86_64)", "3.5-rc2"),
+            ("3.9.0-rc1", "3.9-rc1"),
+            ("2.6.39-rc7", "2.6.39-rc7"),
             ("5.4.0-s76+", "5.4"),
             ("3.8.0upstream-06471-g2ef14f4-dirty", "3.8"),
         ];
@@ -137,6 +145,18 @@ mod tests {
             assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(["", "x86", "6", "next"].map(shown), [const { None }; 4]);
+    }
+
+    #[test]
+    fn candidates_come_before_their_version_and_belong_to_it() {
+        let all = Releases::from_until(Release::new(3, 5, 0), Release::new(3, 6, 0));
+        let late = Releases::between(Release::new(3, 5, 0).candidate(6), Release::new(3, 5, 0));
+        let rows =
+            [("3.5-rc2", true, false), ("3.5-rc7", true, true), ("3.5.0", true, false), ("3.6-rc1", false, false)];
+        for (text, is_one, is_late) in rows {
+            let release = Release::parse(text).expect("a version");
+            assert_eq!((all.have(release), late.have(release)), (is_one, is_late), "{text}");
+        }
     }
 
     #[test]

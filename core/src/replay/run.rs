@@ -10,7 +10,7 @@ use super::machine::{Assumption, Ground, Twist};
 use super::strategy::{Fits, OfEra};
 use crate::addr::{PhysAddr, PhysRange};
 use crate::bootlog::BootLog;
-use crate::build::{self, Built, End, Record, Watch};
+use crate::build::{self, Built, Death, End, Record, Watch};
 use crate::event::Event;
 use crate::layout::{Layout, Node};
 use crate::memblock::Memblock;
@@ -48,16 +48,30 @@ impl Asked<'_> {
     pub(super) fn run(&self, era: &Era, twist: Twist) -> Result<Outcome, ReplayError> {
         let ground = Ground::new(self.log, self.evidence, self.lines, era, twist)?;
         let layout = &ground.layout;
-        let mut strategy =
-            OfEra::new(era, layout.geometry.pfn_down(layout.brk), ground.is_random, twist.has_root_border);
-        let watch = Watch { map: true, events: true, ..Watch::default() };
-        let built = build::boot(layout, &mut strategy, watch).map_err(ReplayError::Conflict)?;
+        let boot = |events| {
+            let brk = layout.geometry.pfn_down(layout.brk);
+            let mut strategy = OfEra::new(era, brk, ground.is_random, twist.has_root_border);
+            let watch = Watch { map: true, events, ..Watch::default() };
+            let built = build::boot(layout, &mut strategy, watch).map_err(ReplayError::Conflict)?;
+            Ok((strategy, built))
+        };
+        let (mut strategy, mut built) = boot(false)?;
+        if matches!(built.end, End::Died { death: Death::Crash, .. }) {
+            // Once more, to see which write it was; all events of a boot that goes well are not worth their room.
+            (strategy, built) = boot(true)?;
+        }
         let mut model = strategy.lines;
         let death = match &built.end {
             End::Completed => None,
             End::Died { text, .. } => Some(text.clone()),
             End::StrategyFailed(fault) => Some(fault.to_string()),
         };
+        // Logs often end before what is printed late.
+        let n_set_rw = |kinds: &mut dyn Iterator<Item = Kind>| kinds.filter(|kind| *kind == Kind::SetRw).count();
+        let n_printed = n_set_rw(&mut self.lines.iter().map(|(_, line)| line.kind()));
+        if n_set_rw(&mut model.iter().map(Line::kind)) < n_printed {
+            model.extend(strategy.late);
+        }
         model.extend(node_data(era, layout, &built));
         model.extend(fault(layout, &built));
         let is_predicted = |line: &Line| {

@@ -2,7 +2,7 @@
 //! An era as a strategy: it answers the builder as the era's kernels decide, and notes the lines they would
 //! print.
 
-use super::era::{Buffered, Builder, Calls, Count, Era, NodeRule, Paged, Place};
+use super::era::{Buffered, Builder, Calls, Count, Era, Guarding, NodeRule, Paged, Place};
 use super::line::Line;
 use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use crate::geometry::Level;
@@ -10,8 +10,8 @@ use crate::layout::Backend;
 use crate::strategy::top_down::TopDown;
 use crate::strategy::{
     Access, Boot, BuilderFrames, Context, KeptLarge, LeafQuestion, MaxPfnMapped, Memtest, NativeMap, NodeData, P2mUse,
-    Page, PageQuestion, PageSizes, PgtBuf, Piece, Plan, Pool, Range, RangeDone, Strategy, TableSpace, guard, low_first,
-    merge_pieces, raise_pieces, split_range, table_count,
+    Page, PageQuestion, PageSizes, PgtBuf, Piece, Plan, Pool, Range, RangeDone, Stage, Strategy, TableSpace,
+    WriteQuestion, guard, low_first, merge_pieces, raise_pieces, split_range, table_count,
 };
 
 /// What the kernel says when no place is found for a buffer.
@@ -25,6 +25,7 @@ pub(super) struct OfEra {
     descent: TopDown,
     /// Kept here, since one page goes to something else than the direct map.
     pool: Pool,
+    spare: guard::RwPastPgt,
     /// Whether a range above the first MiB needs a table below the root of its own, since a border between two
     /// entries of the root lies in between.
     has_root_border: bool,
@@ -32,6 +33,8 @@ pub(super) struct OfEra {
     has_trampoline_table: bool,
     /// What the kernel would have printed so far.
     pub(super) lines: Vec<Line>,
+    /// And what it prints when the allocator is up, long after the build.
+    pub(super) late: Vec<Line>,
 }
 
 impl OfEra {
@@ -56,9 +59,11 @@ impl OfEra {
             },
             descent: descent.map_or(never, of),
             pool: Pool { start: brk, next: brk, end: brk.saturating_add(n) },
+            spare: guard::RwPastPgt::default(),
             has_root_border: has_root_border && descent.is_some(),
             has_trampoline_table: is_random && descent.is_some(),
             lines: Vec::new(),
+            late: Vec::new(),
         }
     }
 
@@ -68,6 +73,24 @@ impl OfEra {
         let bytes = cx.facts().geometry.bytes(PfnRange::new(page, self.pool.next));
         self.lines.push(Line::Pool(bytes));
         page
+    }
+
+    const fn guarding(&self) -> Option<Guarding> {
+        match self.builder {
+            Builder::Buffered(buffered) => Some(buffered.guarding),
+            Builder::Paged(_) => None,
+        }
+    }
+
+    fn fix_up(&mut self, cx: &mut Context<'_>, now: PgtBuf) {
+        if let Some(done) = self.spare.next(cx, now) {
+            self.set_rw(cx, &done);
+        }
+    }
+
+    fn set_rw(&mut self, cx: &mut Context<'_>, buf: &PgtBuf) {
+        self.lines.push(Line::SetRw(cx.facts().geometry.bytes(buf.spare())));
+        cx.set_rw(buf.spare());
     }
 
     /// Takes the table that a root border costs: by the rules of every other.
@@ -177,8 +200,7 @@ impl Fits {
 
 impl Strategy for OfEra {
     fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
-        let boot =
-            Boot { node_data: self.node_data, has_range_array: false, memtest: Memtest::Once, ..Boot::new(cx.facts()) };
+        let boot = Boot { node_data: self.node_data, ..Boot::new(cx.facts()) };
         match self.builder {
             Builder::Paged(_) => {
                 cx.reserve_pages(self.pool.pages(), "BRK");
@@ -187,14 +209,18 @@ impl Strategy for OfEra {
                     identity_tables: 0,
                     builder_frames: BuilderFrames::GivenBack,
                     max_pfn_mapped: MaxPfnMapped::Nothing,
+                    memtest: Memtest::Once,
+                    has_range_array: false,
                     ..boot
                 }
             }
             Builder::Buffered(Buffered { count: Count::ByPiece | Count::ByPieceAndRoot, .. }) => {
-                Boot { identity_tables: 0, builder_frames: BuilderFrames::GivenBack, ..boot }
+                Boot { identity_tables: 0, builder_frames: BuilderFrames::GivenBack, has_range_array: false, ..boot }
             }
-            Builder::Buffered(Buffered { has_hook: true, .. }) => boot,
-            Builder::Buffered(_) => Boot { p2m: P2mUse::Ignored, max_pfn_mapped: MaxPfnMapped::IdentityMap, ..boot },
+            Builder::Buffered(Buffered { guarding: Guarding::UsedPart, .. }) => {
+                Boot { p2m: P2mUse::Ignored, max_pfn_mapped: MaxPfnMapped::IdentityMap, ..boot }
+            }
+            Builder::Buffered(_) => boot,
         }
     }
 
@@ -248,18 +274,33 @@ impl Strategy for OfEra {
     }
 
     fn access(&mut self, _: &Context<'_>, table: Pfn, is_new: bool, buf: &PgtBuf) -> Access {
-        match self.builder {
-            Builder::Buffered(Buffered { has_hook: true, .. }) => guard::fixmap_access(table, buf),
-            Builder::Buffered(_) => guard::new_in_fixmap_access(table, is_new, buf),
-            Builder::Paged(_) => Access::DEFAULT,
+        match self.guarding() {
+            Some(Guarding::UsedPart) => guard::new_in_fixmap_access(table, is_new, buf),
+            Some(Guarding::UsedPartInFixmap | Guarding::FixUp | Guarding::Hook) => guard::fixmap_access(table, buf),
+            None => Access::DEFAULT,
         }
     }
 
     fn leaf(&mut self, _: &Context<'_>, question: &LeafQuestion) -> Option<PfnRange> {
-        match self.builder {
-            Builder::Buffered(Buffered { has_hook: true, .. }) => guard::whole_buffer(question),
-            Builder::Buffered(_) => guard::used_part(question),
-            Builder::Paged(_) => None,
+        match self.guarding()? {
+            Guarding::UsedPart | Guarding::UsedPartInFixmap => guard::used_part(question),
+            Guarding::FixUp | Guarding::Hook => guard::whole_buffer(question),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, question: &WriteQuestion) {
+        if self.guarding() == Some(Guarding::FixUp) {
+            self.fix_up(cx, question.buf);
+        } else {
+            cx.decline(Stage::Write);
+        }
+    }
+
+    fn allocator_up(&mut self, cx: &mut Context<'_>) {
+        if self.guarding() == Some(Guarding::FixUp) {
+            let (now, n_before) = (cx.facts().buf, self.lines.len());
+            self.fix_up(cx, now);
+            self.late = self.lines.split_off(n_before);
         }
     }
 
@@ -275,9 +316,8 @@ impl Strategy for OfEra {
             return;
         }
         self.lines.push(Line::Reserved(facts.geometry.bytes(done.buf.used())));
-        if buffered.has_hook && cx.backend() == Backend::Xen {
-            self.lines.push(Line::SetRw(facts.geometry.bytes(done.buf.spare())));
-            cx.set_rw(done.buf.spare());
+        if buffered.guarding == Guarding::Hook && cx.backend() == Backend::Xen {
+            self.set_rw(cx, &done.buf);
         }
     }
 }
