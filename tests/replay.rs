@@ -43,7 +43,7 @@ fn a_log_stands_beside_what_the_model_predicts() {
 fn a_log_of_a_kernel_that_died_tells_what_is_not_predicted() {
     let replayed = succeeds(&["replay", "core/tests/logs/fragments/vm-3.5next-kvm-65g-128Mbuf.txt"]).stdout;
     insta::assert_snapshot!(replayed, @r"
-    vm-3.5next-kvm-65g-128Mbuf: kernel 3.5-rc, vm
+    vm-3.5next-kvm-65g-128Mbuf: kernel 3.5-rc2, vm
     era 3.5 - 3.6.4: low, then high; the first piece counted in 4K pages too, low
       buffer
     assumed: no memory map in the log; RAM is 0-d0000000 and 100000000-1030000000,
