@@ -72,7 +72,8 @@ pub enum ReplayError {
     /// It has none of the lines.
     #[error(
         "nothing in this log that the model predicts; expected lines like `kernel direct mapping tables up to ..`, \
-         `init_memory_mapping: ..`, `BRK [..] PGTABLE` or an early reservation named PGTABLE"
+         `init_memory_mapping: ..`, `BRK [..] PGTABLE` or an early reservation named PGTABLE (kernels from 5.8 on print \
+         none of them)"
     )]
     Nothing,
     /// No machine can be made of it.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lines of a log beside the predicted ones.
 //!
-//! Lines of a kind are paired in their order; table space by the end it is for, since logs may lack the lines
-//! of a call.
+//! Lines of a kind are paired in their order; table space by the end it is for and tables that were reserved by
+//! their start, since logs may lack the lines of a call.
 
 use super::line::{Kind, Line};
 
@@ -58,7 +58,15 @@ pub(super) fn rows(log: &[(usize, Line)], model: &[Line], is_excerpt: bool) -> V
             (Line::Tables { end, .. }, Line::Tables { end: other, .. }) => end == other,
             _ => line.kind() == candidate.kind(),
         };
-        let found = model.iter().position(|slot| slot.as_ref().is_some_and(|(candidate, _)| is_partner(candidate)));
+        let find = |is_it: &dyn Fn(&Line) -> bool| {
+            model.iter().position(|slot| slot.as_ref().is_some_and(|(candidate, _)| is_it(candidate)))
+        };
+        // Of reserved tables the line of an earlier call may be missing too.
+        let starts_alike = |candidate: &Line| match (line, candidate) {
+            (Line::Reserved(range), Line::Reserved(other)) => range.start == other.start,
+            _ => false,
+        };
+        let found = find(&starts_alike).or_else(|| find(&is_partner));
         let partner = found.and_then(|at| {
             row_of[at] = Some(rows.len());
             model[at].take()

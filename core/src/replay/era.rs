@@ -406,12 +406,14 @@ pub static ERAS: [Era; 18] = [
 pub(super) fn candidates(evidence: &Evidence, lines: &[(usize, Line)]) -> Vec<&'static Era> {
     let has = |kind: Kind| lines.iter().any(|(_, line)| line.kind() == kind);
     let can_print = |era: &&Era| {
-        let is_old = matches!(era.builder, Builder::Buffered(Buffered { place, .. }) if place.is_upward());
+        // Early reservations have names as long as they are a table; later `memblock=debug` tells who made one.
+        let has_reserved = matches!(era.builder, Builder::Buffered(Buffered { place, .. })
+            if place.is_upward() || !evidence.reserved.is_empty());
         let form = |kind: Kind| !has(kind) || evidence.form.is_none_or(|form| form == era.prints.form);
         (!has(Kind::Tables) || era.prints.tables)
             && (!has(Kind::Call) || era.prints.calls)
             && (!has(Kind::Pool) || era.prints.pool)
-            && (!has(Kind::Reserved) || is_old)
+            && (!has(Kind::Reserved) || has_reserved)
             && form(Kind::Tables)
             && form(Kind::Call)
     };

@@ -41,7 +41,9 @@ pub(super) struct Evidence {
     pub(super) last_pfns: Vec<Pfn>,
     /// What memblock reserved or gave back, as `memblock=debug` prints it.
     pub(super) memblock: Vec<PhysRange>,
-    /// Where direct map is, by an address that is printed together with its physical one.
+    /// Of it, the used part of table buffers, by line.
+    pub(super) reserved: Vec<(usize, PhysRange)>,
+    /// Where the direct map is, by an address that is printed together with its physical one.
     pub(super) direct_map: Option<VirtAddr>,
     /// Spare tables that became writable, by line.
     pub(super) set_rw: Vec<(usize, PhysRange)>,
@@ -107,6 +109,10 @@ impl Evidence {
             let ends = range.split_once(']').and_then(|(range, _)| range.split_once('-'));
             let range = ends.and_then(|(start, end)| Some(PhysRange::from_numbers(hex(start)?, hex(end)?)));
             self.memblock.extend(range);
+            // By `native_pagetable_reserve` or what Xen has in its place.
+            if text.contains("pagetable_reserve+") {
+                self.reserved.extend(range.map(|range| (number, range)));
+            }
         } else if let Some(rest) = after("Base memory trampoline at [") {
             let ends = rest.split_once("] ").and_then(|(at, rest)| Some((hex(at)?, number_of(rest)?)));
             self.direct_map = ends.and_then(|(at, phys)| at.checked_sub(phys)).map(VirtAddr::new);

@@ -153,8 +153,9 @@ pub(super) fn of_log(log: &BootLog, evidence: &Evidence) -> Vec<(usize, Line)> {
     };
     let facts = log.facts().iter().filter_map(|taken| Some((taken.line, of_fact(&taken.fact)?)));
     let set_rw = evidence.set_rw.iter().map(|(line, range)| (*line, Line::SetRw(*range)));
+    let reserved = evidence.reserved.iter().map(|(line, range)| (*line, Line::Reserved(*range)));
     let faults = evidence.faults.iter().map(|(line, address)| (*line, Line::Fault(*address)));
-    let mut lines: Vec<(usize, Line)> = facts.chain(set_rw).chain(faults).collect();
+    let mut lines: Vec<(usize, Line)> = facts.chain(set_rw).chain(reserved).chain(faults).collect();
     lines.sort_by_key(|(line, _)| *line);
     lines
 }
