@@ -23,7 +23,7 @@ pub fn text(name: &str, replay: &Replay, is_quiet: bool) -> String {
     push(&mut out, &format!("{name}: kernel {kernel}, {}", replay.kind));
     push(&mut out, &format!("era {}: {}", replay.era, replay.rule));
     if !replay.others.is_empty() {
-        push(&mut out, &format!("could be {} too: this one fits best", replay.others.join(" or ")));
+        push(&mut out, &format!("could be of {} too: no other fits better", replay.others.join(" or ")));
     }
     if !is_quiet {
         replay.assumed.iter().for_each(|assumed| push(&mut out, &format!("assumed: {assumed}")));

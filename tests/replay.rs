@@ -23,7 +23,7 @@ fn a_log_stands_beside_what_the_model_predicts() {
     nat-3.5-ta890fxe-4g-gbpages: kernel about 3.5, native
     era 3.6.5 - 3.7: low, then each region; buffer counted by piece, highest fit in
       what is mapped
-    could be 3.5 - 3.6.4 or 3.8 too: this one fits best
+    could be of 3.5 - 3.6.4 or 3.8 too: no other fits better
 
       line  what                    log                     model
         25  mapping call            0-cffb0000              0-cffb0000

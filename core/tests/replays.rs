@@ -193,6 +193,16 @@ kernel direct mapping tables up to 7ff00000 @ 1fffc000-20000000
     }
 
     #[test]
+    fn a_large_leaf_that_was_split_later_changes_nothing() {
+        let text = format!(
+            "{TWO_GIB}BUG: unable to handle kernel paging request at ffff88007a000000\n\
+             PGD 1c06063 PUD 1c0a063 PMD 36f5a063 PTE 800000007a000160\n"
+        );
+        let replay = check("2.6.37 - 2.6.38", &text, 5);
+        assert_eq!(replay.unpredicted.len(), 1);
+    }
+
+    #[test]
     fn the_lowest_fit_goes_on_behind_what_the_first_call_used() {
         // Call 1: 1 + 3 + 1 pages set aside; level 2 tables for GiB 1 and 2, and one for the end: 3 used.
         // Call 2: 5 entries of level 3, 2304 of level 2: 1 + 5 pages.

@@ -190,6 +190,8 @@ const OLD: Prints = Prints { form: Form::Exclusive, calls: true, pieces: true, t
 const MEM: Prints = Prints { form: Form::Inclusive, ..OLD };
 const PAGED: Prints = Prints { tables: false, pool: true, ..MEM };
 
+const STABLE_3_2: Releases = Releases::from_until(Release::new(3, 2, 71), Release::new(3, 3, 0));
+
 const LOW: Buffered =
     Buffered { calls: Calls::LowThenHigh, count: Count::FromZero, place: Place::BelowMapped, guarding: Guarding::Hook };
 const TOP_DOWN: Paged = Paged {
@@ -203,7 +205,7 @@ const TOP_DOWN: Paged = Paged {
 
 /// Every era whose kernels print something that can be predicted, oldest first, but a version before its
 /// candidates: of those that explain a log alike the first is taken.
-pub static ERAS: [Era; 18] = [
+pub static ERAS: [Era; 19] = [
     Era {
         name: "up to 2.6.25",
         releases: Releases::from_until(Release::new(2, 6, 0), Release::new(2, 6, 26)),
@@ -321,6 +323,16 @@ pub static ERAS: [Era; 18] = [
         builder: Builder::Buffered(LOW),
         node_data: NodeRule::Highest,
     },
+    // The exact size and the page for 512 GiB, carried back from 3.8.
+    Era {
+        name: "3.2.71 and later of 3.2",
+        releases: STABLE_3_2,
+        also: &[STABLE_3_2],
+        rule: "low, then each region; buffer counted by piece, highest fit in what is mapped",
+        prints: OLD,
+        builder: Builder::Buffered(Buffered { calls: Calls::LowThenRegions, count: Count::ByPieceAndRoot, ..LOW }),
+        node_data: NodeRule::Highest,
+    },
     // 722bc6b16771: the first piece counts in 4K pages.
     Era {
         name: "3.5 - 3.6.4",
@@ -344,7 +356,7 @@ pub static ERAS: [Era; 18] = [
     Era {
         name: "3.8",
         releases: Releases::from_until(Release::new(3, 8, 0), Release::new(3, 9, 0)),
-        also: &[Releases::from_until(Release::new(3, 2, 71), Release::new(3, 3, 0))],
+        also: &[],
         rule: "low, then each region; buffer counted by piece, highest fit in what is mapped",
         prints: MEM,
         builder: Builder::Buffered(Buffered { calls: Calls::LowThenRegions, count: Count::ByPieceAndRoot, ..LOW }),
@@ -455,12 +467,16 @@ mod tests {
         check(&format!("Linux version 2.6.38-8-generic\n{OLD_TABLES}"), &["2.6.37 - 2.6.38"]);
         check(&format!("Linux version 3.0.101\n{OLD_TABLES}"), &["3.2 - 3.4"]);
         check(&format!("Linux version 3.0.4\n{OLD_TABLES}"), &["2.6.39 - 3.1"]);
+        check(&format!("Linux version 3.2.80\n{OLD_TABLES}"), &["3.2.71 and later of 3.2"]);
+        check(&format!("Linux version 3.2.14\n{OLD_TABLES}"), &["3.2 - 3.4"]);
+        check(&format!("Linux version 2.6.39-rc7+\n{OLD_TABLES}"), &["2.6.39-rc6 - rc7"]);
         check("Linux version 5.4.0\nBRK [0x01cd2000, 0x01cd2fff] PGTABLE\n", &["4.8 - 5.7"]);
     }
 
     #[test]
     fn a_distributors_version_may_be_of_two() {
         check(&format!("Linux version 3.0.0-13-generic\n{OLD_TABLES}"), &["2.6.39 - 3.1", "3.2 - 3.4"]);
+        check(&format!("Linux version 3.2.0-54-virtual\n{OLD_TABLES}"), &["3.2 - 3.4", "3.2.71 and later of 3.2"]);
     }
 
     #[test]

@@ -150,7 +150,10 @@ impl Ground {
 
     fn set_switches(&mut self, log: &BootLog, evidence: &Evidence, era: &Era, twist: Twist) {
         let switches = &mut self.layout.switches;
-        if evidence.has_small_leaf && evidence.faults.iter().any(|(_, address)| is_direct_map(*address)) {
+        // Later, large leaves are split: what the kernel says of its pages counts more.
+        let says_pages = log.facts().iter().any(|taken| matches!(taken.fact, Fact::Piece { .. } | Fact::GbPages));
+        if !says_pages && evidence.has_small_leaf && evidence.faults.iter().any(|(_, address)| is_direct_map(*address))
+        {
             (switches.pse, switches.gbpages) = (false, false);
             self.assumed.push(Assumption::SmallPages);
         }

@@ -321,3 +321,44 @@ impl Strategy for OfEra {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds room for so many pages from page 8 on.
+    ///
+    /// ```text
+    /// page    8   a     c        10    14       18
+    /// free    |---|     |--------|     |--------| memory ends
+    ///             |#####|        |#####|
+    /// ```
+    #[track_caller]
+    fn check(n: u64, shuns_touching: bool, expected: Option<u64>) {
+        let range = |start: u64, end: u64| PhysRange::from_numbers(start << 12, end << 12);
+        let blocks = [range(8, 0xa), range(0xc, 0x10), range(0x14, 0x18)];
+        let next = |at: PhysAddr| {
+            let block = blocks.iter().find(|block| at < block.end)?;
+            Some(PhysRange::new(block.start.max(at), block.end))
+        };
+        let ends = vec![PhysAddr::new(0x18 << 12)];
+        let fits = Fits { window: range(8, 0x100), bytes: n << 12, shuns: shuns_touching.then_some(ends) };
+        assert_eq!(fits.lowest(next).map(|at| at.get() >> 12), expected, "{n} pages");
+    }
+
+    #[test]
+    fn the_lowest_block_that_is_large_enough_is_found() {
+        check(1, false, Some(8));
+        check(2, false, Some(8));
+        check(3, false, Some(0xc));
+        check(4, false, Some(0xc));
+        check(5, false, None);
+    }
+
+    #[test]
+    fn a_block_that_would_end_at_a_reservation_is_shunned_but_not_at_the_end_of_memory() {
+        check(1, true, Some(8));
+        check(2, true, Some(0xc));
+        check(4, true, Some(0x14));
+    }
+}
