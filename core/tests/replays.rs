@@ -152,6 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn time_stamps_and_quotes_change_nothing() {
+        for (name, text) in corpus() {
+            for prefix in
+                ["[    0.000000] ", "<6>[    0.000000] ", "Oct 22 11:02:01 host kernel: [    0.000000] ", "> > "]
+            {
+                let disguise = |line: &str| match line.starts_with("# ") {
+                    true => format!("{line}\n"),
+                    false => format!("{prefix}{line}\n"),
+                };
+                let disguised: String = text.lines().map(disguise).collect();
+                let rows = |text: &str| replay(text).map(|replay| replay.rows);
+                assert_eq!(rows(&disguised), rows(&text), "{name}: {prefix}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_tells_its_era_without_comments() {
+        let mut n_logs = 0;
+        for (name, text) in corpus() {
+            let Ok(stated) = replay(&text) else { continue };
+            let bare: String =
+                text.lines().filter(|line| !line.starts_with("# ")).map(|line| format!("{line}\n")).collect();
+            let replay = replay(&bare).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((replay.rows.len(), replay.n_differing()), (stated.rows.len(), 0), "{}", told(&name, &replay));
+            n_logs += 1;
+        }
+        assert_eq!(n_logs, 37);
+    }
+
+    #[test]
     fn every_line_about_table_space_is_among_them() {
         let texts: Vec<String> = corpus().into_iter().map(|(_, text)| text).collect();
         let is_predicted = |row: &&Row| row.is_equal() && row.kind() == Some(Kind::Tables);
