@@ -190,8 +190,8 @@ pub enum Command {
     /// Put a boot log's lines about early page tables beside what the model says the kernel printed
     ///
     /// The kernel's era is told from the log, and its machine is built by the rules of that era: table space,
-    /// the order of mapping calls and their pieces, BRK tables, PGTABLE reservations, NODE_DATA. Ranges are
-    /// hexadecimal and half open; a line with `!` differs.
+    /// the order of mapping calls and their pieces, BRK tables, PGTABLE reservations, NODE_DATA, `setting RW`
+    /// under Xen, the address of a fault. Ranges are hexadecimal and half open; a line with `!` differs.
     #[command(after_help = REPLAY_EXIT_CODES)]
     Replay(Replay),
     /// Draw physical memory: RAM, holes, kernel, initrd, page tables and what was left read-only
