@@ -1,6 +1,7 @@
 nextest := "cargo-nextest@0.9.151 --no-default-features --features default-no-update"
 deny := "cargo-deny@0.20.2"
 insta := "cargo-insta@1.49.0"
+fuzz := "cargo-fuzz@0.13.2"
 
 # List the recipes
 default:
@@ -30,6 +31,11 @@ lint: _format _clippy _doc (_deny "bans licenses sources")
 # Measure what building tables costs, per mapped entry
 bench *ARGS:
     cargo bench --workspace --bench '*' -- {{ ARGS }}
+
+# Feed each reader of texts what nobody wrote, for so many seconds each; what breaks one stays in fuzz/artifacts
+fuzz SECONDS="60": (_tool "fuzz" fuzz)
+    mkdir -p $(cargo fuzz list | sed 's|^|fuzz/corpus/|')
+    for target in $(cargo fuzz list); do cargo fuzz run -s none $target fuzz/corpus/$target fuzz/seeds core/tests/logs snapshots -- -dict=fuzz/words.dict -max_total_time={{ SECONDS }} || exit 1; done
 
 # Run a strategy on all 14 million machines of a small family, then on 100,000 and more drawn at random
 prove STRATEGY="semantic-builder" *ARGS:

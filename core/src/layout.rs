@@ -8,6 +8,8 @@ mod parse;
 mod render;
 
 pub(crate) use parse::{BOOT_MAPPED, before_or_at_start};
+pub(crate) use render::one_word;
+
 pub use parse::{Excerpt, LayoutError, LayoutErrorKind, MAX_LAYOUT_BYTES, looks_like_layout};
 
 use crate::addr::{Mfn, Pfn, PfnRange, PhysAddr, PhysRange};

@@ -167,6 +167,26 @@ fn nodes_come_from_the_kernel_then_from_the_firmware_without_hotplug() {
     assert_eq!(nodes(&format!("{srat}{set_up}"))[0], (0, 0x1000, 0x8000_0000));
 }
 
+#[test]
+fn what_cannot_stand_in_a_layout_file_is_taken_out_of_a_name() {
+    // Found by fuzzing: each of these made a layout that was no other's.
+    for (name, expected) in [
+        ("BIOS data\tpage", "BIOS-data-page"),
+        ("A\u{fffd}B", "A-B"),
+        ("A\u{1}\0B", "A--B"),
+        ("A#B", "A-B"),
+        ("\u{feff}A", "-A"),
+        ("", "-"),
+    ] {
+        let text = format!(
+            "BIOS-e820: [mem 0x00100000-0x7fffffff] usable\n  #1 [0003000000 - 0003001000] {name} ==> [0003000000 - 0003001000]\n"
+        );
+        let (layout, _) = import(&text, Backend::Native);
+        assert_eq!(layout.reservations.first().map(|reservation| &*reservation.name), Some(expected), "{name:?}");
+        assert_eq!(Layout::parse(&layout.render(), "stem"), Ok(layout));
+    }
+}
+
 /// Layouts as an import can make them.
 fn layouts() -> impl Strategy<Value = Layout> {
     let pieces = prop::collection::vec((0u64..0x2000, 1u64..0x4_0000, 0usize..5), 0..8);

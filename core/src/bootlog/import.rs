@@ -17,7 +17,7 @@ use super::machine::{firmware_map, place_kernel};
 use super::{BootLog, BootLogError, LogMap, MapStage};
 use crate::addr::{PhysAddr, PhysRange};
 use crate::cmdline::{self, MapOption};
-use crate::layout::{Backend, Layout, Reservation};
+use crate::layout::{Backend, Layout, Reservation, one_word};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -253,10 +253,8 @@ impl<'l> Import<'l> {
         let crash = self.first(|fact| if let Fact::CrashKernel(range) = fact { Some(*range) } else { None });
         let crash = crash.map(|(_, range)| (range, "crashkernel"));
         for (range, name) in reserved.iter().map(|(range, name)| (*range, name.as_str())).chain(crash) {
-            // One word, as a layout file has it.
-            layout
-                .reservations
-                .push(Reservation { range, name: name.split_whitespace().collect::<Vec<_>>().join("-") });
+            let words = name.split_whitespace().collect::<Vec<_>>().join("-");
+            layout.reservations.push(Reservation { range, name: one_word(&words).to_string() });
         }
     }
 

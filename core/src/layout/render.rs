@@ -91,8 +91,8 @@ fn bytes(range: PhysRange) -> impl fmt::Display {
     fmt::from_fn(move |f| write!(f, "{:x} {:x}", range.start, range.end))
 }
 
-/// The name as a word of the format.
-fn one_word(name: &str) -> impl fmt::Display + '_ {
+/// The name as a word of the format: what cannot stand in one is a `-`.
+pub(crate) fn one_word(name: &str) -> impl fmt::Display + '_ {
     fmt::from_fn(move |f| {
         let is_foreign = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '#' | '\u{fffd}' | '\u{feff}');
         if name.is_empty() {
