@@ -98,10 +98,10 @@ impl SemanticBuilder {
     /// The range with which the build can go on.
     fn next_range(&mut self, cx: &Context<'_>) -> Range {
         let free = Free::find(cx, &self.mapped);
+        let n_tables = self.tables_for_all(cx);
         // Room for a crash kernel is given up only where nothing else lets the build go on.
         for least in [Use::High, Use::FirstMib, Use::CrashKernelRoom] {
-            let has_plenty =
-                self.tables_for_all(cx) <= Supply::outside(cx.facts(), &free, PfnRange::default(), &[], least).len();
+            let has_plenty = n_tables <= Supply::outside(cx.facts(), &free, PfnRange::default(), &[], least).len();
             for whole in self.in_order(cx.facts(), least) {
                 let is_no_loss = |pages: &PfnRange| has_plenty || self.cost(cx, &[*pages]) <= free.gain(*pages);
                 let chosen = self.steps(cx, &free, whole, least).into_iter().find(is_no_loss);
@@ -181,9 +181,10 @@ impl SemanticBuilder {
         cx.tables_needed(&range(cx.facts(), parts))
     }
 
-    /// At most so many tables are needed for all there is to do.
+    /// The tables that all there is to do needs, in whatever order it is mapped. One question: asked for each part
+    /// it would cost, over all steps, the square of their number.
     fn tables_for_all(&self, cx: &Context<'_>) -> u64 {
-        self.todo.iter().map(|part| self.cost(cx, &[*part])).sum()
+        self.cost(cx, &self.todo)
     }
 
     /// Progress: whether the tables of the range find room in mapped free memory outside it, of blocks used
