@@ -330,7 +330,8 @@ fn a_log_is_imported_from_a_file_or_a_pipe() {
 fn a_full_import_says_what_was_taken_and_assumed_and_not_understood() {
     let log = "# kind: native\nBIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x3fffffff] usable\n\
                NX (Execute Disable) protection: active\n  #1 [0001000000 - 0001a29e64] TEXT DATA BSS\n\
-               SRAT: Node 0 PXM 0 [mem 0x0\n";
+               SRAT: Node 0 PXM 0 [mem 0x0\ne820: remove [mem 0x000a0000-0x000fffff] usable\n\
+               BRK [0x01fd6000, 0x01fd6fff] PGTABLE\n";
     let ran = run_in(Path::new("."), &["import", "--full", "-"], log);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("\nkernel 1000000 1a2a000\n"), "{}", ran.stdout);
@@ -339,6 +340,8 @@ fn a_full_import_says_what_was_taken_and_assumed_and_not_understood() {
     map: lines 2 to 3, 2 ranges: the firmware's
     taken: 4 lines; assumed: 3 facts; not understood: 1 line
     taken lines: 2-5
+    not of the layout: lines 7: changes of the map, or what follows from it
+    not of the layout: lines 8: the build of the early page tables, which a strategy repeats
     assumed: the processor has 2M pages
     assumed: the processor has no 1G pages
     assumed: all memory is one node

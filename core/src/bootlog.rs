@@ -5,10 +5,11 @@
 //! [`BootLog::notes`]. [`BootLog::native`] and [`BootLog::xen`] then make the [`crate::layout::Layout`] of
 //! a cell, and [`derive_xen`] does the latter for a layout file. `lines` undoes what mail did to the text, `scan`
 //! finds the few lines that matter,
-//! `fact` knows every other line about memory,
+//! `fact` knows every other line about memory, `aside` those that no layout has a place for,
 //! `import` makes a layout of all of it and `print` the way back, `map_line` knows the forms of a map's line, `kind` tells a dom0 from a laptop, `machine` holds the
 //! rules for kernel, ramdisk and Xen's boot objects.
 
+mod aside;
 mod fact;
 mod import;
 mod iomem;
@@ -20,6 +21,7 @@ mod note;
 mod print;
 mod scan;
 
+pub use aside::Aside;
 pub use fact::{Fact, XenBlock};
 pub use import::{Assumed, Imported, Stage};
 pub use iomem::{IomemError, looks_like_iomem};
@@ -90,6 +92,7 @@ pub struct BootLog {
     kind: LogKind,
     maps: Vec<LogMap>,
     facts: Vec<Taken>,
+    asides: Vec<(usize, Aside)>,
     ramdisk: Option<PhysRange>,
     ramdisk_line: Option<usize>,
     has_gb_pages: bool,
@@ -153,6 +156,12 @@ impl BootLog {
         &self.facts
     }
 
+    /// Lines about memory that no layout has a place for, by their numbers, and where they belong.
+    #[must_use]
+    pub fn asides(&self) -> &[(usize, Aside)] {
+        &self.asides
+    }
+
     /// Where the boot loader put the initial ramdisk, in bytes.
     #[must_use]
     pub const fn ramdisk(&self) -> Option<PhysRange> {
@@ -198,6 +207,7 @@ struct Reader {
     /// By stage: the map the next entry belongs to.
     open: [Option<usize>; 6],
     facts: Vec<Taken>,
+    asides: Vec<(usize, Aside)>,
     has_booted_again: bool,
     has_version: bool,
     ramdisk: Option<PhysRange>,
@@ -249,11 +259,21 @@ impl Reader {
             self.has_booted_again |= self.has_version;
             self.has_version = true;
         }
-        if self.has_booted_again || self.has_lost_facts {
+        if self.has_lost_facts {
+            return;
+        }
+        if self.has_booted_again {
+            if fact::read(text).is_some() || aside::read(text).is_some() {
+                self.add_aside(number, Aside::LaterBoot);
+            }
             return;
         }
         match fact::read(text) {
-            None => {}
+            None => {
+                if let Some(aside) = aside::read(text) {
+                    self.add_aside(number, aside);
+                }
+            }
             Some(None) => self.note(number, NoteKind::FactNotUnderstood(Excerpt::new(text.trim()))),
             Some(Some(fact)) => self.add_fact(number, fact),
         }
@@ -265,8 +285,17 @@ impl Reader {
         if self.facts.len() == MAX_FACTS {
             self.has_lost_facts = true;
             self.note(line, NoteKind::TooManyFacts);
-        } else if !is_repeated {
+        } else if is_repeated {
+            self.add_aside(line, Aside::of(&fact));
+        } else {
             self.facts.push(Taken { line, fact });
+        }
+    }
+
+    /// As many as facts: more tell nothing new.
+    fn add_aside(&mut self, line: usize, aside: Aside) {
+        if self.asides.len() < MAX_FACTS {
+            self.asides.push((line, aside));
         }
     }
 
@@ -278,6 +307,7 @@ impl Reader {
         } else if let Some((before, range)) = text.split_once("RAMDISK:") {
             // `Allocated new RAMDISK:` is where the kernel moved it to, later.
             if self.ramdisk.is_some() || before.trim_end().ends_with("new") {
+                self.add_aside(number, Aside::Placed);
                 return;
             }
             match map_line::read_range(range).filter(|found| !found.range.is_empty()) {
@@ -371,6 +401,7 @@ impl Reader {
             kind,
             maps: self.maps,
             facts: self.facts,
+            asides: self.asides,
             ramdisk: self.ramdisk,
             ramdisk_line: self.ramdisk_line,
             has_gb_pages: self.has_gb_pages,

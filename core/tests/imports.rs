@@ -95,6 +95,52 @@ fn every_printed_range_of_the_map_arrives() {
     }
 }
 
+/// Whether a line names a range of addresses: two hexadecimal numbers of four digits or more with what can
+/// stand between them. Written without the reader's words, so that a form it does not know is seen.
+fn names_a_range(line: &str) -> bool {
+    let is_hex = |text: &str| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        4 <= digits.len() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let last_word = |text: &str| text.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().is_some_and(is_hex);
+    let first_word = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).next().is_some_and(is_hex);
+    [" - ", "-", ", ", "->", " -> "].iter().any(|between| {
+        line.match_indices(between).any(|(at, _)| last_word(&line[..at]) && first_word(&line[at + between.len()..]))
+    })
+}
+
+#[test]
+fn every_line_with_a_range_is_of_a_map_or_a_fact_or_its_stage_is_told() {
+    let mut n_lines = 0;
+    for (name, text) in
+        texts("../snapshots").iter().chain(&texts("tests/logs/brk")).chain(&texts("tests/logs/fragments"))
+    {
+        let log = BootLog::parse(text);
+        let backend = if log.kind().has_native_cell() { Backend::Native } else { Backend::Xen };
+        let mut told: Vec<usize> = log.maps().iter().flat_map(|map| &map.entries).map(|entry| entry.line).collect();
+        told.extend(log.notes().iter().filter_map(|note| note.line));
+        let imported = log.import(name, backend, Stage::Last);
+        let is_machine = imported.is_ok();
+        match imported {
+            Ok(imported) => {
+                told.extend(imported.taken);
+                told.extend(imported.asides.iter().map(|(line, _)| *line));
+            }
+            Err(_) => {
+                told.extend(log.facts().iter().map(|taken| taken.line));
+                told.extend(log.asides().iter().map(|(line, _)| *line));
+            }
+        }
+        let is_comment = |line: &str| line.starts_with('#') && !line[1..].starts_with(|c: char| c.is_ascii_digit());
+        for (line, number) in text.lines().zip(1..).filter(|(line, _)| !is_comment(line) && names_a_range(line)) {
+            let is_other = line.contains("[gap ") || !is_machine && line.contains("RAMDISK: ");
+            assert!(told.contains(&number) || is_other, "{name}: line {number}: {line}");
+            n_lines += 1;
+        }
+    }
+    assert_eq!(n_lines, 2925);
+}
+
 #[test]
 fn fragments_have_facts_and_no_line_left_unexplained() {
     let fragments = texts("tests/logs/fragments");

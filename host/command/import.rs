@@ -7,7 +7,7 @@ use crate::corpus;
 use crate::input::{Derivation, InputError, Machine, no_cell};
 use crate::live;
 use crate::report::count;
-use pgtlab_core::bootlog::{BootLog, Imported, MapStage, Stage};
+use pgtlab_core::bootlog::{Aside, BootLog, Imported, MapStage, Stage};
 use pgtlab_core::layout::{Backend, Layout};
 use std::io::stdin;
 
@@ -116,6 +116,13 @@ fn tell_taken(log: &BootLog, imported: &Imported) {
         count(n_doubts, "line", "lines")
     );
     anstream::eprintln!("taken lines: {}", runs(&imported.taken));
+    for whose in Aside::ALL {
+        let lines: Vec<usize> =
+            imported.asides.iter().filter(|(_, aside)| *aside == whose).map(|(line, _)| *line).collect();
+        if !lines.is_empty() {
+            anstream::eprintln!("not of the layout: lines {}: {whose}", runs(&lines));
+        }
+    }
     for assumed in &imported.assumed {
         anstream::eprintln!("assumed: {assumed}");
     }

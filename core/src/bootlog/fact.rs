@@ -119,7 +119,7 @@ pub enum Fact {
 }
 
 /// Of these words, each line with a fact has one.
-pub(super) const WORDS: [&str; 39] = [
+pub(super) const WORDS: [&str; 40] = [
     "SRAT: Node ",
     "SRAT: SRAT not used",
     "setup node ",
@@ -139,6 +139,7 @@ pub(super) const WORDS: [&str; 39] = [
     "ommand line: ",
     "crashkernel reserved: ",
     " for crashkernel (System RAM",
+    " for crashkernel (low RAM",
     "init_memory_mapping: ",
     "kernel direct mapping tables up to ",
     "BRK [",
@@ -233,7 +234,9 @@ fn read_any(line: &str) -> Option<Option<Fact>> {
     if let Some(rest) = after("crashkernel reserved: ") {
         return Some(range_of(rest).map(Fact::CrashKernel));
     }
-    if let Some((before, _)) = line.split_once(" for crashkernel (System RAM") {
+    let crash =
+        line.split_once(" for crashkernel (System RAM").or_else(|| line.split_once(" for crashkernel (low RAM"));
+    if let Some((before, _)) = crash {
         return Some(megabytes(before).map(Fact::CrashKernel));
     }
     if let Some(rest) = after("init_memory_mapping: ") {
@@ -380,7 +383,7 @@ fn table_space(rest: &str) -> Option<Fact> {
 /// `.. Reserving 128MB of memory at 736MB`.
 fn megabytes(before: &str) -> Option<PhysRange> {
     let (_, rest) = before.rsplit_once("Reserving ")?;
-    let (size, start) = rest.split_once("MB of memory at ")?;
+    let (size, start) = rest.split_once("MB of memory at ").or_else(|| rest.split_once("MB of low memory at "))?;
     let mib = |text: &str| text.parse::<u64>().ok()?.checked_mul(1 << 20);
     let (size, start) = (mib(size)?, mib(start.strip_suffix("MB")?)?);
     Some(PhysRange::from_numbers(start, start.checked_add(size)?)).filter(|range| !range.is_empty())

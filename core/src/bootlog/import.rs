@@ -12,6 +12,7 @@
 mod nodes;
 mod xen;
 
+use super::aside::Aside;
 use super::fact::Fact;
 use super::machine::{firmware_map, place_kernel};
 use super::{BootLog, BootLogError, LogMap, MapStage};
@@ -42,6 +43,8 @@ pub struct Imported {
     pub taken: Vec<usize>,
     /// What the log does not say.
     pub assumed: Vec<Assumed>,
+    /// The lines about memory that are no part of the layout, ascending, and where they belong.
+    pub asides: Vec<(usize, Aside)>,
 }
 
 /// What an import had to assume.
@@ -148,7 +151,12 @@ impl BootLog {
         } else {
             import.ramdisk(&mut layout);
         }
-        Ok(Imported { layout, taken: import.taken.into_iter().collect(), assumed: import.assumed })
+        let others = self.facts.iter().filter(|taken| !import.taken.contains(&taken.line));
+        let mut asides: Vec<(usize, Aside)> = others.map(|taken| (taken.line, Aside::of(&taken.fact))).collect();
+        asides.extend(self.ramdisk_line.filter(|line| !import.taken.contains(line)).map(|line| (line, Aside::Placed)));
+        asides.extend(&self.asides);
+        asides.sort_unstable();
+        Ok(Imported { layout, taken: import.taken.into_iter().collect(), assumed: import.assumed, asides })
     }
 }
 
@@ -250,8 +258,9 @@ impl<'l> Import<'l> {
             _ => None,
         });
         layout.switches.trampoline = !reserved.iter().any(|(_, name)| name.contains("TRAMPOLINE"));
-        let crash = self.first(|fact| if let Fact::CrashKernel(range) = fact { Some(*range) } else { None });
-        let crash = crash.map(|(_, range)| (range, "crashkernel"));
+        // One that lies high has a second, low part.
+        let crash = self.all(|fact| if let Fact::CrashKernel(range) = fact { Some(*range) } else { None });
+        let crash = crash.into_iter().map(|range| (range, "crashkernel"));
         for (range, name) in reserved.iter().map(|(range, name)| (*range, name.as_str())).chain(crash) {
             let words = name.split_whitespace().collect::<Vec<_>>().join("-");
             layout.reservations.push(Reservation { range, name: one_word(&words).to_string() });

@@ -11,8 +11,8 @@
 //! So a text costs the pass, and [`MAX_LINES`] lines of at most [`MAX_LINE_BYTES`] at the most, whatever it
 //! holds.
 
-use super::{fact, kind, lines, map_line};
-use aho_corasick::{AhoCorasick, Input};
+use super::{aside, fact, kind, lines, map_line};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -31,7 +31,9 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let prefixes = prefixes.filter(|prefix| *prefix != map_line::HYPERVISOR);
     let facts = fact::WORDS.into_iter().filter(|word| *word != map_line::HYPERVISOR);
     let words = prefixes.chain(map_line::TYPES).chain(facts).chain(kind::WORDS).chain(OWN_WORDS);
-    AhoCorasick::new(words).expect("a few short words")
+    let words = words.chain(aside::WORDS.iter().map(|(word, _)| *word));
+    // It would be another, slower automaton from 100 words on.
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(words).expect("a few short words")
 });
 
 /// A line that could say something.

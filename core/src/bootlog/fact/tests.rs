@@ -52,6 +52,10 @@ fn what_was_reserved_and_mapped_is_read() {
         &Fact::CrashKernel(range(736 << 20, 864 << 20)),
     );
     check(
+        "Reserving 72MB of low memory at 2016MB for crashkernel (low RAM limit: 4096MB)",
+        &Fact::CrashKernel(range(2016 << 20, 2088 << 20)),
+    );
+    check(
         "crashkernel reserved: 0x000000009f000000 - 0x00000000bf000000 (512 MB)",
         &Fact::CrashKernel(range(0x9f00_0000, 0xbf00_0000)),
     );
