@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records what the program is built with: the strategies of this tree, their sources and the core's, the
-//! machines of the corpus, and the guest of the Xen judge.
+//! machines of the corpus, and the guests of the judges.
 #![expect(clippy::exit, reason = "a build that is refused says one sentence, and no panic")]
 
 #[path = "build/corpus.rs"]
@@ -22,6 +22,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=host/build");
     record_strategies(&root.join("strategies"), &out.join("strategies.rs"))?;
     guest::build(&root.join("guest"), &out.join("guest.elf"))?;
+    guest::build(&root.join("guest/mmu"), &out.join("mmu.elf"))?;
     sources::record_sources(&root, &out.join("sources.rs"))?;
     corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))
 }

@@ -45,6 +45,13 @@ Exit status:
   1  it falls short
   2  bad input, or pgtlab itself failed";
 
+const JUDGE_EXIT_CODES: &str = "\
+Exit status:
+  0  the judge agrees
+  1  it differs, or a control that must differ does not
+  2  bad input, an engine that PGTLAB_REQUIRE names is missing, or pgtlab or the engine failed
+  3  the judge is not to be had on this machine";
+
 const PLACES: &str = "\
 Strategies are found by name among those that came with pgtlab, in the files and folders of
 PGTLAB_STRATEGY_PATH (separated by colons), and in ~/.local/share/pgtlab/strategies
@@ -171,6 +178,9 @@ pub enum Command {
     /// a result of the strategy and no failure.
     #[command(after_help = CONFORM_EXIT_CODES)]
     Conform(Conform),
+    /// Put cells before a judge that is not ours
+    #[command(subcommand)]
+    Judge(Judge),
     /// Say what holds plugins in on this machine, and what the machine lacks
     ///
     /// A worker tries what a plugin must not do: open files, use the network, start processes. A line a row;
@@ -290,6 +300,59 @@ pub struct Compare {
     pub settings: Settings,
 }
 
+/// The judges.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Judge {
+    /// A processor: try every run of the direct map that a cell left under a real memory-management unit
+    ///
+    /// The finished tables lie in a virtual machine's memory exactly as they were built, with write protection and
+    /// no-execute on. At the edges of every run, around it, and in every table, pages are read, written and executed;
+    /// page faults, their error codes and addresses, and the frames that are read are compared with what the walker
+    /// reads from the tables. The machine is QEMU's emulated processor (`just engines` unpacks it).
+    #[command(after_help = JUDGE_EXIT_CODES)]
+    Mmu(JudgeMmu),
+}
+
+/// Cells to put before a processor.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeMmu {
+    /// A strategy, then machines; only machines where --strategy is given [default: every cell]
+    #[arg(value_name = "S L")]
+    names: Vec<String>,
+    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated
+    #[arg(long = "strategy", short, value_name = "S")]
+    strategies: Vec<String>,
+    /// Only this back end; asked for xen, native layout files are put under Xen too
+    #[arg(long, short, value_name = "B")]
+    pub backend: Option<BackendArg>,
+    /// How to report
+    #[arg(long, short, default_value = "text")]
+    pub format: RecordFormat,
+    /// List every cell that was not judged, however many
+    #[arg(long)]
+    pub all: bool,
+    /// Write the report to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Changes to the machines.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl JudgeMmu {
+    /// The strategies and the machines that were typed.
+    #[must_use]
+    pub fn cells(&self) -> (Vec<String>, Vec<String>) {
+        match self.names.split_first() {
+            Some((strategy, layouts)) if self.strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
+            _ => (self.strategies.clone(), self.names.clone()),
+        }
+    }
+}
+
 /// A plugin to hold to the kit.
 #[derive(Clone, Debug, Args)]
 pub struct Conform {
@@ -309,7 +372,7 @@ pub struct Conform {
 pub enum RecordFormat {
     /// For a terminal
     Text,
-    /// JSON lines: a check or a line of the log each, with keys that stay
+    /// JSON lines: a check, a cell or a line of the log each, with keys that stay
     Json,
 }
 

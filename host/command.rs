@@ -10,6 +10,7 @@ mod doctor;
 mod import;
 mod inspect;
 mod install;
+mod judge;
 mod list;
 mod map;
 mod new;
@@ -22,13 +23,13 @@ mod watch;
 mod what_if;
 
 use crate::baseline::BaselineError;
-use crate::cli::{Cli, Color, Command, Global};
+use crate::cli::{Cli, Color, Command, Global, Judge};
 use crate::conform::ConformError;
 use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
 use crate::install::InstallError;
-use crate::judge::engine::{self, EngineError};
+use crate::judge::engine::{self, EngineError, Unavailable};
 use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
@@ -50,6 +51,9 @@ const DONE: u8 = 0;
 const DIFFERENT: u8 = 1;
 /// Bad input, or our own failure.
 const FAILED: u8 = 2;
+
+/// What was asked for cannot be done on this machine.
+const UNAVAILABLE: u8 = 3;
 
 /// Warnings about one log that are printed before its cells are run.
 const MOST_WARNINGS: usize = 5;
@@ -75,6 +79,9 @@ pub enum CommandError {
     /// A judge's engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// An engine that must be there is not.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     /// A plugin could not be examined.
     #[error(transparent)]
     Conform(#[from] ConformError),
@@ -266,6 +273,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Watch(asked) => watch::watch(global, asked)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
+        Command::Judge(Judge::Mmu(asked)) => judge::mmu(global, asked)?,
         Command::Launch { parent, program } => return Err(launch(*parent, program)),
         Command::Worker => return Ok(worker::main()),
     };

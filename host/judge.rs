@@ -4,4 +4,5 @@
 //! What they run on is foreign and may be missing: [`engine`] finds it, starts it and ends it.
 
 pub mod engine;
+pub mod mmu;
 pub mod xen;

@@ -84,6 +84,14 @@ pub struct Place {
     ram_bytes: u64,
 }
 
+impl Place {
+    /// How much memory it has, in bytes.
+    #[must_use]
+    pub const fn ram_bytes(&self) -> u64 {
+        self.ram_bytes
+    }
+}
+
 /// The places that the machines make: on their own back ends, or on the one that was asked for, changed as
 /// the options say.
 #[must_use]

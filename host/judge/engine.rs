@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The programs that judges run on: found, started with an end in sight, and never left behind.
 //!
-//! An engine is looked for under the folder that `PGTLAB_ENGINES` names, under a folder `engines` beside one of those
-//! that this program lies in (`just engines` fills `target/engines`), and where the system has it. One that is not
+//! An engine is looked for under the folder that `PGTLAB_ENGINES` names, or else under a folder `engines` beside one of
+//! those that this program lies in (`just engines` fills `target/engines`); then where the system has it. One that is not
 //! there is *unavailable*, which is no failure unless `PGTLAB_REQUIRE` names it (`PGTLAB_REQUIRE=tcg,xen`).
 //!
 //! **Nothing that is started here outlives its caller**: it is the child of a process group of its own, which is killed
@@ -100,10 +100,14 @@ impl fmt::Display for Said {
 
 /// Folders that packages may be unpacked under, in the order they are looked into.
 pub fn roots() -> impl Iterator<Item = PathBuf> {
-    let named = env::var_os(ENGINES).map(PathBuf::from);
-    let program = env::current_exe().unwrap_or_default();
-    let beside: Vec<PathBuf> = program.ancestors().skip(1).map(|folder| folder.join("engines")).collect();
-    named.into_iter().chain(beside).filter(|root| root.is_dir())
+    let roots = match env::var_os(ENGINES) {
+        Some(named) => vec![PathBuf::from(named)],
+        None => {
+            let program = env::current_exe().unwrap_or_default();
+            program.ancestors().skip(1).map(|folder| folder.join("engines")).collect()
+        }
+    };
+    roots.into_iter().filter(|root| root.is_dir())
 }
 
 /// QEMU for x86-64.

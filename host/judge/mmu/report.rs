@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a processor said of many cells, as text and as JSON lines.
+
+use super::{Engine, Judged};
+use crate::report::{count, thousands};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// Differences of one cell that are told.
+const MOST_DIFFERENCES: usize = 8;
+/// Cells that are listed for one reason unless all are wanted.
+const MOST_CELLS: usize = 6;
+
+/// How a cell stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was judged.
+    Judged(Judged),
+    /// It cannot be judged, and why.
+    Skipped(String),
+    /// We or the engine failed.
+    Failed(String),
+}
+
+/// What came of one cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellJudgement {
+    strategy: String,
+    layout: String,
+    backend: &'static str,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+impl CellJudgement {
+    /// Of a cell.
+    #[must_use]
+    pub const fn new(strategy: String, layout: String, backend: &'static str, standing: Standing) -> Self {
+        Self { strategy, layout, backend, standing }
+    }
+
+    /// The cell's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}@{}", self.strategy, self.layout, self.backend)
+    }
+
+    /// What cells are sorted by.
+    #[must_use]
+    pub fn key(&self) -> (&str, &str, &str) {
+        (&self.layout, self.backend, &self.strategy)
+    }
+
+    /// Whether pages were tried that may not be written.
+    #[must_use]
+    pub const fn has_read_only(&self) -> bool {
+        matches!(&self.standing, Standing::Judged(judged) if 0 < judged.n_read_only)
+    }
+
+    fn differs(&self) -> bool {
+        matches!(&self.standing, Standing::Judged(judged) if !judged.differences.is_empty())
+    }
+}
+
+/// The same cell with write protection off, which must disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    cell: String,
+    /// How many pages differ, of how many, or why it says nothing.
+    outcome: Result<(usize, u64), String>,
+}
+
+impl Control {
+    /// Of a cell.
+    #[must_use]
+    pub fn new(cell: String, standing: Standing) -> Self {
+        let outcome = match standing {
+            Standing::Judged(judged) => Ok((judged.differences.len(), judged.n_pages)),
+            Standing::Skipped(why) | Standing::Failed(why) => Err(why),
+        };
+        Self { cell, outcome }
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Report<'r> {
+    /// What the cells were put before.
+    pub engine: &'r Engine,
+    /// The cells, sorted.
+    pub cells: &'r [CellJudgement],
+    /// The control; none if no cell has a page that may not be written.
+    pub control: Option<&'r Control>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Cells and pages, added up.
+#[derive(Default)]
+struct Totals {
+    n_agree: usize,
+    n_differ: usize,
+    n_pages: u64,
+    n_tables: usize,
+    n_placed: usize,
+}
+
+impl Report<'_> {
+    /// Whether the processor agrees with the walker wherever it was asked, and disagreed where it had to; `None` if
+    /// something failed.
+    #[must_use]
+    pub fn agrees(&self) -> Option<bool> {
+        if self.cells.iter().any(|cell| matches!(cell.standing, Standing::Failed(_))) {
+            return None;
+        }
+        let control = match self.control.map(|control| &control.outcome) {
+            Some(Err(_)) => return None,
+            Some(Ok((n, _))) => 0 < *n,
+            None => true,
+        };
+        Some(control && !self.cells.iter().any(CellJudgement::differs))
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for cell in self.cells {
+            let Standing::Judged(judged) = &cell.standing else { continue };
+            *(if cell.differs() { &mut totals.n_differ } else { &mut totals.n_agree }) += 1;
+            totals.n_pages += judged.n_pages;
+            totals.n_tables += judged.n_tables;
+            totals.n_placed += judged.n_placed;
+        }
+        totals
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self, shows_all: bool) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text, shows_all);
+        text
+    }
+
+    fn write(&self, out: &mut String, shows_all: bool) -> fmt::Result {
+        let totals = self.totals();
+        writeln!(out, "judge    {}", self.engine.description())?;
+        writeln!(
+            out,
+            "judged   {}, {} pages read, written and executed, {} table pages; {:.1} s",
+            count(totals.n_agree + totals.n_differ, "cell", "cells"),
+            thousands(totals.n_pages),
+            thousands(totals.n_tables as u64),
+            self.elapsed.as_secs_f64()
+        )?;
+        if 0 < totals.n_placed {
+            let n = thousands(totals.n_placed as u64);
+            writeln!(out, "         {n} of the tables lie where only Xen knows, and were given frames of their own")?;
+        }
+        writeln!(out, "agree    {}", count(totals.n_agree, "cell", "cells"))?;
+        writeln!(out, "differ   {}", count(totals.n_differ, "cell", "cells"))?;
+        match self.control {
+            None => writeln!(out, "control  none: no page of these cells is mapped read-only")?,
+            Some(Control { cell, outcome: Err(why) }) => writeln!(out, "control  {cell}: {why}")?,
+            Some(Control { cell, outcome: Ok((0, _)) }) => {
+                writeln!(out, "control  {cell} agrees with write protection off: nothing was judged at all")?;
+            }
+            Some(Control { cell, outcome: Ok((n, of)) }) => {
+                writeln!(out, "control  {cell}: {n} of {of} pages differ with write protection off, as they must")?;
+            }
+        }
+        for cell in self.cells.iter().filter(|cell| cell.differs()) {
+            let Standing::Judged(judged) = &cell.standing else { continue };
+            writeln!(out, "\n{}: {}", cell.name(), count(judged.differences.len(), "difference", "differences"))?;
+            judged.differences.iter().take(MOST_DIFFERENCES).try_for_each(|found| writeln!(out, "  {found}"))?;
+        }
+        let failed = |cell: &CellJudgement| match &cell.standing {
+            Standing::Failed(why) => Some(why.clone()),
+            _ => None,
+        };
+        let skipped = |cell: &CellJudgement| match &cell.standing {
+            Standing::Skipped(why) => Some(why.clone()),
+            _ => None,
+        };
+        self.write_reasons(out, "failed", failed, shows_all)?;
+        self.write_reasons(out, "not judged", skipped, shows_all)
+    }
+
+    fn write_reasons(
+        &self,
+        out: &mut String,
+        what: &str,
+        why: impl Fn(&CellJudgement) -> Option<String>,
+        shows_all: bool,
+    ) -> fmt::Result {
+        let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for cell in self.cells {
+            if let Some(why) = why(cell) {
+                by_reason.entry(why).or_default().push(cell.name());
+            }
+        }
+        for (why, cells) in by_reason {
+            writeln!(out, "\n{what}: {why}: {}", count(cells.len(), "cell", "cells"))?;
+            let n = if shows_all { cells.len() } else { MOST_CELLS };
+            cells.iter().take(n).try_for_each(|cell| writeln!(out, "  {cell}"))?;
+            if n < cells.len() {
+                writeln!(out, "  ... {} more (--all)", cells.len() - n)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// For programs: a line for the engine, a line a cell, and one for the control.
+    ///
+    /// # Errors
+    /// None that text and numbers can have.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        let mut lines = Vec::new();
+        lines.push(serde_json::to_string(&EngineRecord {
+            schema: SCHEMA,
+            engine: self.engine.name(),
+            description: self.engine.description(),
+        })?);
+        for cell in self.cells {
+            lines.push(serde_json::to_string(&cell_record(cell))?);
+        }
+        if let Some(Control { cell, outcome }) = self.control {
+            let (n_differences, pages) = outcome.as_ref().map_or((None, None), |(n, of)| (Some(*n), Some(*of)));
+            lines.push(serde_json::to_string(&ControlRecord {
+                schema: SCHEMA,
+                control: cell,
+                differences: n_differences,
+                pages,
+                text: outcome.as_ref().err(),
+            })?);
+        }
+        Ok(lines.into_iter().map(|line| line + "\n").collect())
+    }
+}
+
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct EngineRecord<'r> {
+    schema: u32,
+    engine: &'r str,
+    description: &'r str,
+}
+
+#[derive(Serialize)]
+struct Record<'r> {
+    schema: u32,
+    strategy: &'r str,
+    layout: &'r str,
+    backend: &'r str,
+    judgement: &'r str,
+    text: Option<&'r str>,
+    pages: u64,
+    tables: usize,
+    placed: usize,
+    differences: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ControlRecord<'r> {
+    schema: u32,
+    control: &'r str,
+    differences: Option<usize>,
+    pages: Option<u64>,
+    text: Option<&'r String>,
+}
+
+fn cell_record(cell: &CellJudgement) -> Record<'_> {
+    let CellJudgement { strategy, layout, backend, standing } = cell;
+    let (judgement, text) = match standing {
+        Standing::Judged(judged) if judged.differences.is_empty() => ("agrees", None),
+        Standing::Judged(_) => ("differs", None),
+        Standing::Skipped(why) => ("skipped", Some(&**why)),
+        Standing::Failed(why) => ("error", Some(&**why)),
+    };
+    let judged = match standing {
+        Standing::Judged(judged) => Some(judged),
+        Standing::Skipped(_) | Standing::Failed(_) => None,
+    };
+    Record {
+        schema: SCHEMA,
+        strategy,
+        layout,
+        backend,
+        judgement,
+        text,
+        pages: judged.map_or(0, |judged| judged.n_pages),
+        tables: judged.map_or(0, |judged| judged.n_tables),
+        placed: judged.map_or(0, |judged| judged.n_placed),
+        differences: judged
+            .map_or_else(Vec::new, |judged| judged.differences.iter().map(ToString::to_string).collect()),
+    }
+}
