@@ -21,8 +21,8 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=host/build.rs");
     println!("cargo::rerun-if-changed=host/build");
     record_strategies(&root.join("strategies"), &out.join("strategies.rs"))?;
-    guest::build(&root.join("guest"), &out.join("guest.elf"))?;
     guest::build(&root.join("guest/mmu"), &out.join("mmu.elf"))?;
+    guest::build(&root.join("guest/xen"), &out.join("guest-xen.elf"))?;
     sources::record_sources(&root, &out.join("sources.rs"))?;
     corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))
 }

@@ -39,18 +39,18 @@ Exit status:
   1  it cannot; the last line says why
   2  no such file or strategy, or pgtlab itself failed";
 
-const CONFORM_EXIT_CODES: &str = "\
-Exit status:
-  0  the plugin conforms
-  1  it falls short
-  2  bad input, or pgtlab itself failed";
-
 const JUDGE_EXIT_CODES: &str = "\
 Exit status:
   0  the judge agrees
   1  it differs, or a control that must differ does not
   2  bad input, an engine that PGTLAB_REQUIRE names is missing, or pgtlab or the engine failed
   3  the judge is not to be had on this machine";
+
+const CONFORM_EXIT_CODES: &str = "\
+Exit status:
+  0  the plugin conforms
+  1  it falls short
+  2  bad input, or pgtlab itself failed";
 
 const PLACES: &str = "\
 Strategies are found by name among those that came with pgtlab, in the files and folders of
@@ -311,6 +311,15 @@ pub enum Judge {
     /// reads from the tables. The machine is QEMU's emulated processor (`just engines` unpacks it).
     #[command(after_help = JUDGE_EXIT_CODES)]
     Mmu(JudgeMmu),
+    /// The real Xen: replay what cells do to the MMU as the hypercalls of a PV guest
+    ///
+    /// Debian's Xen boots in QEMU under emulation, without root and without KVM (`just engines` unpacks both), with a
+    /// guest of ours as its dom0. Every entry, pin, link and permission change of a cell is a request to it, and every
+    /// write of a consumer a write; the answers are compared with those that the model predicts, and the first one that
+    /// differs is shown with what was done to the page before. With --random, requests drawn at random are put to it
+    /// instead, and what the model gets wrong is shrunk to the fewest of them.
+    #[command(after_help = JUDGE_EXIT_CODES)]
+    Xen(JudgeXen),
 }
 
 /// Cells to put before a processor.
@@ -388,6 +397,52 @@ pub struct Watch {
     /// Changes to the machines.
     #[command(flatten)]
     pub what_if: WhatIf,
+}
+
+/// Cells, or requests drawn at random, to put before Xen.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeXen {
+    /// A strategy, then machines; only machines where --strategy is given [default: every cell]
+    #[arg(value_name = "S L", conflicts_with = "random")]
+    names: Vec<String>,
+    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated
+    #[arg(long = "strategy", short, value_name = "S", conflicts_with = "random")]
+    strategies: Vec<String>,
+    /// How to report
+    #[arg(long, short, default_value = "text")]
+    pub format: RecordFormat,
+    /// Write the report to a file
+    #[arg(long, short, value_name = "FILE", conflicts_with = "random")]
+    pub output: Option<PathBuf>,
+    /// Draw requests at random instead
+    #[arg(long)]
+    pub random: bool,
+    /// What they are drawn from, to find them again [default: another each time]
+    #[arg(long, value_name = "SEED", requires = "random")]
+    pub seed: Option<u64>,
+    /// How many scenarios of some eighty requests are drawn
+    #[arg(long, value_name = "N", default_value_t = 4000, requires = "random")]
+    pub cases: u64,
+    /// Write the fewest requests on which model and Xen differ into this file
+    #[arg(long, value_name = "FILE", requires = "random")]
+    pub write: Option<PathBuf>,
+    /// Changes to the machines.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl JudgeXen {
+    /// The strategies and the machines that were typed.
+    #[must_use]
+    pub fn cells(&self) -> (Vec<String>, Vec<String>) {
+        match self.names.split_first() {
+            Some((strategy, layouts)) if self.strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
+            _ => (self.strategies.clone(), self.names.clone()),
+        }
+    }
 }
 
 /// A search for a counterexample.

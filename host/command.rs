@@ -11,6 +11,7 @@ mod import;
 mod inspect;
 mod install;
 mod judge;
+mod judge_xen;
 mod list;
 mod map;
 mod new;
@@ -30,6 +31,7 @@ use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
 use crate::install::InstallError;
 use crate::judge::engine::{self, EngineError, Unavailable};
+use crate::judge::xen::machine::MachineError;
 use crate::options::OptionError;
 use crate::report::count;
 use crate::scaffold::ScaffoldError;
@@ -82,6 +84,9 @@ pub enum CommandError {
     /// An engine that must be there is not.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// Xen could not be asked.
+    #[error(transparent)]
+    Xen(#[from] MachineError),
     /// A plugin could not be examined.
     #[error(transparent)]
     Conform(#[from] ConformError),
@@ -261,6 +266,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Explain(asked) => cell::explain(global, asked)?,
         Command::Diff(asked) => diff::diff(global, asked)?,
         Command::Conform(asked) => conform::conform(global, asked)?,
+        Command::Judge(Judge::Xen(asked)) => judge_xen::xen(global, asked)?,
         Command::Inspect { plugin } => inspect::inspect(plugin)?,
         Command::Doctor => doctor::doctor(global)?,
         Command::List => list::list()?,

@@ -5,23 +5,31 @@
 
 #[cfg(test)]
 mod tests {
+    use pgtlab::judge::engine::is_required;
     use pgtlab::judge::xen::answer::Answer;
+    use pgtlab::judge::xen::cells::Finding;
     use pgtlab::judge::xen::machine::Machine;
+    use pgtlab::judge::xen::random::{Divergence, scenario};
     use pgtlab::judge::xen::recorded::{Scenario, parse, predict};
+    use pgtlab::judge::xen::session::{Standing, run};
+    use pgtlab::options::Chosen;
+    use pgtlab::spawn::Limits;
+    use pgtlab::whatif::WhatIf;
+    use pgtlab::{corpus, matrix};
+    use pgtlab_core::ops::OpsEnd;
+    use std::fs;
     use std::path::Path;
     use std::time::Duration;
-    use std::{env, fs};
 
     const WALL: Duration = Duration::from_secs(60);
 
     /// The machine, if it is there.
     #[track_caller]
     fn machine() -> Option<Machine> {
-        let is_required = env::var("PGTLAB_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "xen"));
         match Machine::find() {
             Ok(machine) => Some(machine),
             Err(why) => {
-                assert!(!is_required, "PGTLAB_REQUIRE names xen: {why}");
+                assert!(!is_required("xen"), "PGTLAB_REQUIRE names xen: {why}");
                 eprintln!("unavailable: {why}");
                 None
             }
@@ -62,6 +70,39 @@ mod tests {
             let told = lines(scenario, answers.into_iter());
             let expected = lines(scenario, scenario.replies.iter().copied().map(Answer::from));
             assert_eq!(told, expected, "{}: {}", asked.xen, scenario.name);
+        }
+    }
+
+    /// More of them with `pgtlab judge xen --random`.
+    #[test]
+    fn the_model_answers_as_xen_on_scenarios_drawn_at_random() {
+        let Some(machine) = machine() else { return };
+        let scenarios: Vec<_> = (0..2000).map(|number| scenario(2011, number)).collect();
+        let asked = machine.ask(&scenarios, WALL).expect("Xen boots");
+        let found =
+            scenarios.iter().zip(&asked.answers).find_map(|(requests, answers)| Divergence::of(requests, answers));
+        assert_eq!(found, None, "{}", asked.xen);
+    }
+
+    /// The control strategy dies of a page fault, rc5 of a refused pin; the hook and what the rules ask for come through.
+    #[test]
+    fn xen_lets_boot_and_kills_whom_the_model_does() {
+        let Some(machine) = machine() else { return };
+        let names = ["unfixed", "rc5", "hook", "semantic-builder"].map(str::to_owned);
+        let layouts = ["05-xen-ec2-7680m", "07-xen-2g-extra", "08-xen-2g-noextra"].map(str::to_owned);
+        let contestants = matrix::contestants(&names, &Chosen::default()).expect("strategies of the tree");
+        let places = matrix::places(&corpus::select(&layouts).expect("golden layouts"), None, &WhatIf::default());
+        let limits = Limits::default();
+        let cells = run(&machine.with_memory(1024), &contestants, &places, (2, &limits), &|| {}).expect("threads");
+        assert_eq!(cells.len(), names.len() * layouts.len());
+        for cell in &cells {
+            let Standing::Judged(judged) = &cell.standing else {
+                panic!("{}/{}: {:?}", cell.strategy, cell.layout, cell.standing)
+            };
+            assert_eq!(judged.finding, Finding::Agrees, "{}/{}: {:?}", cell.strategy, cell.layout, judged.scale);
+            let boots = judged.end == OpsEnd::Completed;
+            let is_fixed = ["reserve-hook", "semantic-builder"].contains(&&*cell.strategy);
+            assert!(boots == is_fixed || cell.strategy == "linux-2-6-39-rc5", "{}/{}", cell.strategy, cell.layout);
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Builds the guest that `pgtlab judge xen` boots (`guest/`), for the program to hold inside itself.
+//! Builds the guests that judges boot (`guest/`), for the program to hold inside itself.
 //!
-//! It is no crate of the workspace: it has no standard library and its own linker script, and cargo on a stable
-//! toolchain has no artifact dependencies. One call of the compiler is all it takes. The target is the program's own,
-//! so no other `core` has to be installed.
+//! They are no crates of the workspace: they have no standard library and linker scripts of their own, and cargo on a
+//! stable toolchain has no artifact dependencies. One call of the compiler is all it takes. The target is the program's
+//! own, so no other `core` has to be installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ const LINKER: [&str; 4] = ["-nostartfiles", "-nostdlib", "-static", "-no-pie"];
 const LINTS: [&str; 5] =
     ["missing_docs", "unsafe_op_in_unsafe_fn", "unreachable_pub", "unused_qualifications", "elided_lifetimes_in_paths"];
 
-/// Compiles and links `folder`'s sources to `out`.
+/// Compiles and links the guest in `folder` to `out`.
 ///
 /// # Errors
 /// The compiler cannot be started, or refuses the sources.
@@ -48,5 +48,5 @@ pub(crate) fn build(folder: &Path, out: &Path) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!("the guest is not built:\n{}", String::from_utf8_lossy(&output.stderr))))
+    Err(io::Error::other(format!("{} is not built:\n{}", folder.display(), String::from_utf8_lossy(&output.stderr))))
 }

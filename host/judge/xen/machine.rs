@@ -4,37 +4,24 @@
 use super::answer::{self, Answer};
 use super::encode::{self, RESET};
 use super::wire::{MAGIC, PREFIX, Record};
+use crate::judge::engine::{self, EngineError, Qemu, Unavailable};
 use pgtlab_core::mmu::guest::Request;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 /// The guest, as the build script made it.
-const GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.elf"));
+const GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-xen.elf"));
 
 /// The status QEMU ends with when the guest has answered everything.
 const STATUS_DONE: i32 = 0x10 << 1 | 1;
 
+/// How long Xen may take to say its version.
+const VERSION_WALL: Duration = Duration::from_secs(60);
+
 /// Xen's own lines that are shown when something went wrong.
 const LAST_LINES: usize = 6;
-
-/// Why Xen cannot be had here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// There is no QEMU.
-    #[error(
-        "qemu-system-x86_64 is not here; `just engines` unpacks it under target/engines, or install qemu-system-x86"
-    )]
-    NoQemu,
-    /// There is no Xen.
-    #[error(
-        "no xen-*-amd64.gz is in /boot; `just engines` unpacks it under target/engines, or install a xen-hypervisor"
-    )]
-    NoXen,
-}
 
 /// Why a boot of Xen told nothing.
 #[derive(Debug, thiserror::Error)]
@@ -47,17 +34,9 @@ pub enum MachineError {
         /// What the system says.
         source: io::Error,
     },
-    /// A program could not be run.
-    #[error("failed to run {program}: {source}")]
-    Run {
-        /// The program.
-        program: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// It came to no end.
-    #[error("no end of Xen's boot after {} s", .0.as_secs())]
-    Overdue(Duration),
+    /// QEMU could not be run to its end.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The guest gave up.
     #[error("the guest stopped: {0}")]
     Stopped(String),
@@ -86,9 +65,7 @@ pub enum MachineError {
 /// The programs: QEMU and Xen.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    qemu: PathBuf,
-    /// Where QEMU's packages were unpacked, if they are not installed.
-    unpacked: Option<PathBuf>,
+    qemu: Qemu,
     xen: PathBuf,
     /// RAM of the machine.
     memory_mib: u64,
@@ -116,24 +93,19 @@ struct Told {
 }
 
 impl Machine {
-    /// Finds the programs: under the folder that `PGTLAB_ENGINES` names, under a folder `engines` beside one of those
-    /// the program lies in, or where the system has them.
+    /// Finds QEMU, and the newest Xen under the folders that engines are unpacked to or in `/boot`.
     ///
     /// # Errors
     /// One of them is missing.
     pub fn find() -> Result<Self, Unavailable> {
-        let named = env::var_os("PGTLAB_ENGINES").map(PathBuf::from);
-        let program = env::current_exe().unwrap_or_default();
-        let unpacked = named.into_iter().chain(program.ancestors().skip(1).map(|folder| folder.join("engines")));
-        let roots: Vec<PathBuf> = unpacked.filter(|root| root.is_dir()).collect();
-        let in_root = |root: &PathBuf| Some((root.join("usr/bin/qemu-system-x86_64"), Some(root.clone())));
-        let path = env::var_os("PATH").unwrap_or_default();
-        let in_path = env::split_paths(&path).map(|folder| (folder.join("qemu-system-x86_64"), None));
-        let mut qemus = roots.iter().filter_map(in_root).chain(in_path);
-        let (qemu, unpacked) = qemus.find(|(qemu, _)| qemu.is_file()).ok_or(Unavailable::NoQemu)?;
-        let mut boots = roots.iter().map(|root| root.join("boot")).chain([PathBuf::from("/boot")]);
-        let xen = boots.find_map(|boot| newest_xen(&boot)).ok_or(Unavailable::NoXen)?;
-        Ok(Self { qemu, unpacked, xen, memory_mib: 512 })
+        let qemu = Qemu::find()?;
+        let mut boots = engine::roots().map(|root| root.join("boot")).chain([PathBuf::from("/boot")]);
+        let xen = boots.find_map(|boot| newest_xen(&boot)).ok_or_else(|| Unavailable {
+            what: "Xen",
+            why: format!("no xen-*-amd64.gz in /boot or {}", engine::ENGINES),
+            hint: "`just engines` unpacks it, or install a xen-hypervisor",
+        })?;
+        Ok(Self { qemu, xen, memory_mib: 512 })
     }
 
     /// The same with other RAM.
@@ -143,37 +115,26 @@ impl Machine {
         self
     }
 
-    /// What QEMU says of itself.
+    /// How many frames a guest of this machine may be asked to use; it has some more.
+    #[must_use]
+    pub const fn most_frames(&self) -> u64 {
+        // Xen, the guest's own map and a module that holds the records take the rest.
+        (self.memory_mib << 8) / 2
+    }
+
+    /// QEMU.
+    #[must_use]
+    pub const fn qemu(&self) -> &Qemu {
+        &self.qemu
+    }
+
+    /// What Xen and QEMU say of themselves.
     ///
     /// # Errors
-    /// It cannot be run.
-    pub fn qemu_version(&self) -> Result<String, MachineError> {
-        let output = self.qemu().arg("--version").output().map_err(|source| self.cannot_run(source))?;
-        Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
-    }
-
-    /// Where Xen lies.
-    #[must_use]
-    pub fn xen(&self) -> &Path {
-        &self.xen
-    }
-
-    fn qemu(&self) -> Command {
-        let mut command = Command::new(&self.qemu);
-        if let Some(root) = &self.unpacked {
-            let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|folder| root.join(folder));
-            if let Ok(libraries) = env::join_paths(libraries) {
-                command.env("LD_LIBRARY_PATH", libraries);
-            }
-            for folder in ["usr/share/qemu", "usr/share/seabios"] {
-                command.arg("-L").arg(root.join(folder));
-            }
-        }
-        command
-    }
-
-    fn cannot_run(&self, source: io::Error) -> MachineError {
-        MachineError::Run { program: self.qemu.display().to_string(), source }
+    /// One of them cannot be run.
+    pub fn versions(&self) -> Result<String, MachineError> {
+        let xen = self.ask(&[], VERSION_WALL)?.xen;
+        Ok(format!("Xen {xen}, {}", self.qemu.version()?))
     }
 
     /// Puts scenarios to Xen, one after the other in one boot; each finds a guest of which nothing is mapped or typed.
@@ -212,27 +173,24 @@ impl Machine {
         let module = module(records);
         let written = fs::write(place("guest"), GUEST).and_then(|()| fs::write(place("records"), module));
         written.map_err(|source| prepare(folder.path(), source))?;
-        let child = self.boot(folder.path()).spawn().map_err(|source| self.cannot_run(source))?;
-        let status = wait(child, wall).map_err(|source| self.cannot_run(source))?;
+        let ended = engine::run(&self.boot(folder.path()), wall)?;
         let log = fs::read(place("log")).map_err(|source| prepare(folder.path(), source))?;
-        let Some(status) = status else { return Err(MachineError::Overdue(wall)) };
-        let log = String::from_utf8_lossy(&log);
-        read_log(&log, status, records.len(), start)
+        read_log(&String::from_utf8_lossy(&log), ended.status, records.len(), start)
     }
 
     /// Xen is a 32-bit image to a boot loader, and packed; QEMU takes it only unpacked.
     fn unpack_xen(&self, to: &Path) -> Result<(), MachineError> {
-        let cannot = |source| MachineError::Run { program: "gzip".to_owned(), source };
+        let cannot = |source| MachineError::Prepare { place: self.xen.display().to_string(), source };
         let image = fs::File::create(to).map_err(cannot)?;
         let status = Command::new("gzip").arg("-dc").arg(&self.xen).stdin(Stdio::null()).stdout(image).status();
         match status.map_err(cannot)? {
             status if status.success() => Ok(()),
-            status => Err(cannot(io::Error::other(format!("{status} for {}", self.xen.display())))),
+            status => Err(cannot(io::Error::other(format!("gzip ended with {status}")))),
         }
     }
 
     fn boot(&self, folder: &Path) -> Command {
-        let mut command = self.qemu();
+        let mut command = self.qemu.command();
         let memory = self.memory_mib.to_string();
         command
             .args(["-nodefaults", "-display", "none", "-no-reboot", "-machine", "pc", "-accel", "tcg", "-cpu", "max"])
@@ -240,10 +198,7 @@ impl Machine {
             // Without `sync_console`, for which Xen counts to three.
             .args(["-append", "console=com1 com1=115200,8n1 loglvl=warning guest_loglvl=all"])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-serial", "file:log"])
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .current_dir(folder);
         command
     }
 }
@@ -265,26 +220,6 @@ fn module(records: &[Record]) -> Vec<u8> {
     bytes.extend((records.len() as u64).to_le_bytes());
     bytes.extend(records.iter().flat_map(|record| record.to_bytes()));
     bytes
-}
-
-/// Waits for the child, and kills it if it takes too long; `None` then.
-fn wait(mut child: Child, wall: Duration) -> io::Result<Option<ExitStatus>> {
-    let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(io::Error::from).and_then(|exit| {
-        let start = Instant::now();
-        loop {
-            let left = Timespec::try_from(wall.saturating_sub(start.elapsed())).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&exit, PollFlags::IN)], Some(&left)) {
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(n) => return Ok(0 < n),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    });
-    if !matches!(ended, Ok(true)) {
-        child.kill()?;
-    }
-    let status = child.wait()?;
-    ended.map(|has_ended| has_ended.then_some(status))
 }
 
 fn read_log(log: &str, status: ExitStatus, n_records: usize, start: Instant) -> Result<Told, MachineError> {
