@@ -60,6 +60,7 @@ install PREFIX=(home_directory() / ".local"):
 judge *ARGS:
     cargo build --release
     @cargo run --release --quiet -- judge mmu {{ ARGS }} || test $? -eq 3
+    @cargo run --release --quiet -- judge xen {{ ARGS }} || test $? -eq 3
 
 # Unpack QEMU and Xen under target/engines, for the judges; installs nothing
 engines:

@@ -355,10 +355,15 @@ impl JudgeMmu {
     /// The strategies and the machines that were typed.
     #[must_use]
     pub fn cells(&self) -> (Vec<String>, Vec<String>) {
-        match self.names.split_first() {
-            Some((strategy, layouts)) if self.strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
-            _ => (self.strategies.clone(), self.names.clone()),
-        }
+        cells(&self.names, &self.strategies)
+    }
+}
+
+/// The strategies and the machines that are meant: the first name is a strategy's where none is named otherwise.
+fn cells(names: &[String], strategies: &[String]) -> (Vec<String>, Vec<String>) {
+    match names.split_first() {
+        Some((strategy, layouts)) if strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
+        _ => (strategies.to_vec(), names.to_vec()),
     }
 }
 
@@ -438,10 +443,7 @@ impl JudgeXen {
     /// The strategies and the machines that were typed.
     #[must_use]
     pub fn cells(&self) -> (Vec<String>, Vec<String>) {
-        match self.names.split_first() {
-            Some((strategy, layouts)) if self.strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
-            _ => (self.strategies.clone(), self.names.clone()),
-        }
+        cells(&self.names, &self.strategies)
     }
 }
 
