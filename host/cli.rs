@@ -386,7 +386,7 @@ pub struct Conform {
 pub enum RecordFormat {
     /// For a terminal
     Text,
-    /// JSON lines: a check, a cell or a line of the log each, with keys that stay
+    /// JSON lines: one for each check, cell, or line of the log that the text tells of, with keys that stay
     Json,
 }
 
