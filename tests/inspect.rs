@@ -4,8 +4,10 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 mod borders;
+mod c_library;
 
 use borders::borders;
+use c_library::with_constructor;
 use pgtlab::inspect::Inspection;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -143,19 +145,9 @@ fn a_file_cut_at_any_border_is_truncated() {
 
 #[test]
 fn nothing_of_the_file_is_executed() {
-    // A constructor of a C library writes a file; where no C compiler is, there is nothing to try.
     let folder = tempfile::tempdir().expect("a folder");
-    let (source, library, mark) =
-        (folder.path().join("c.c"), folder.path().join("libc_plugin.so"), folder.path().join("executed"));
-    let code = format!(
-        "#include <stdio.h>\n__attribute__((constructor)) static void at_load(void) {{ fclose(fopen({:?}, \"w\")); }}\n",
-        mark.display().to_string()
-    );
-    fs::write(&source, code).expect("a file");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    if !built.is_ok_and(|status| status.success()) {
-        return;
-    }
+    // Where no C compiler is there is nothing to try.
+    let Some((library, mark)) = with_constructor(folder.path()) else { return };
     let (status, report, _) = inspect(&library.display().to_string());
     assert_eq!(status, 1, "{report}");
     assert!(value(&report, "loads").starts_with("no: exports no strategy"), "{report}");

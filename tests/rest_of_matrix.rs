@@ -6,13 +6,14 @@
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is a test module")]
 
 mod borders;
+mod c_library;
 mod rest;
 
 use borders::borders;
+use c_library::with_constructor;
 use rest::{Bad, Matrix};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_pgtlab")).with_file_name("examples").join(format!("libfixture_{name}.so"))
@@ -74,18 +75,8 @@ fn a_file_cut_at_any_border_is_left_out() {
 #[test]
 fn a_library_of_c_is_left_out_and_its_constructor_not_executed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| folder.path().join(name);
-    let (source, library, mark) = (at("c.c"), at("libc_plugin.so"), at("executed"));
-    let code = format!(
-        "#include <stdio.h>\n__attribute__((constructor)) static void at_load(void) {{ fclose(fopen({:?}, \"w\")); }}\n",
-        mark.display().to_string()
-    );
-    fs::write(&source, code).expect("a file");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    if !built.is_ok_and(|status| status.success()) {
-        // Where no C compiler is there is nothing to try.
-        return;
-    }
+    // Where no C compiler is there is nothing to try.
+    let Some((library, mark)) = with_constructor(folder.path()) else { return };
     Matrix::new().check(&library, Bad::Refused);
     assert!(!mark.exists(), "the constructor was executed");
 }

@@ -276,12 +276,9 @@ NODE_DATA(0) allocated [mem 0x13fff9000-0x13fffcfff]
         check("3.19 - 4.7", text, 10);
     }
 
-    #[test]
-    fn the_published_boot_under_xen_tells_what_was_made_writable() {
-        // The machine of 92bdaef7b2c5's message as 2.6.39 boots it.
-        let text = "\
+    /// The machine of 92bdaef7b2c5's message, and the first mapping call of its boot.
+    const PUBLISHED: &str = "\
 # kind: xen-domU
-Linux version 2.6.39
 (XEN)  Loaded kernel: ffffffff81000000->ffffffff81f00000
 (XEN)  Init. ramdisk: ffffffff8203b000->ffffffff82c3a000
 (XEN)  Phys-Mach map: ffffffff82c3a000->ffffffff83b3d000
@@ -291,37 +288,35 @@ Linux version 2.6.39
  Xen: 0000000000100000 - 00000001e0800000 (usable)
 init_memory_mapping: 0000000000000000-0000000100000000
 kernel direct mapping tables up to 100000000 @ ff7fb000-100000000
+";
+
+    #[test]
+    fn the_published_boot_under_xen_tells_what_was_made_writable() {
+        let text = PUBLISHED.to_owned()
+            + "\
+Linux version 2.6.39
 xen: setting RW the range fffdc000 - 100000000
 init_memory_mapping: 0000000100000000-00000001e0800000
 kernel direct mapping tables up to 1e0800000 @ 1df0f3000-1e0000000
 xen: setting RW the range 1df7fb000 - 1e0000000
   NODE_DATA [00000001dfffb000 - 00000001dfffffff]
 ";
-        check("2.6.39 - 3.1", text, 7);
+        check("2.6.39 - 3.1", &text, 7);
     }
 
     #[test]
     fn the_published_oops_is_predicted_down_to_its_address() {
-        // The log of 92bdaef7b2c5's message: 2.6.39-rc7, whose fix-up comes too late for the second buffer.
-        let text = "\
-# kind: xen-domU
+        // 2.6.39-rc7, whose fix-up comes too late for the second buffer.
+        let text = PUBLISHED.to_owned()
+            + "\
 Linux version 2.6.39-rc7
-(XEN)  Loaded kernel: ffffffff81000000->ffffffff81f00000
-(XEN)  Init. ramdisk: ffffffff8203b000->ffffffff82c3a000
-(XEN)  Phys-Mach map: ffffffff82c3a000->ffffffff83b3d000
-(XEN)  Page tables:   ffffffff83b3d000->ffffffff83b5e000
-(XEN)  TOTAL:         ffffffff80000000->ffffffff83c00000
- Xen: 0000000000000000 - 00000000000a0000 (usable)
- Xen: 0000000000100000 - 00000001e0800000 (usable)
-init_memory_mapping: 0000000000000000-0000000100000000
-kernel direct mapping tables up to 100000000 @ ff7fb000-100000000
 init_memory_mapping: 0000000100000000-00000001e0800000
 kernel direct mapping tables up to 1e0800000 @ 1df0f3000-1e0000000
 xen: setting RW the range fffdc000 - 100000000
   NODE_DATA [00000001dfffb000 - 00000001dfffffff]
 BUG: unable to handle kernel paging request at ffff8801dfffb000
 ";
-        let replay = check("2.6.39-rc6 - rc7", text, 7);
+        let replay = check("2.6.39-rc6 - rc7", &text, 7);
         let death = replay.death.expect("it dies as the machine did");
         assert_eq!(death, "NODE_DATA writes pfn 1dfffb of [1dfffb000,1e0000000): direct map not writable");
     }

@@ -194,6 +194,9 @@ const STABLE_3_2: Releases = Releases::from_until(Release::new(3, 2, 71), Releas
 
 const LOW: Buffered =
     Buffered { calls: Calls::LowThenHigh, count: Count::FromZero, place: Place::BelowMapped, guarding: Guarding::Hook };
+const LOWEST: Buffered =
+    Buffered { place: Place::UpToEnd { shuns_touching: false }, guarding: Guarding::UsedPart, ..LOW };
+const ONE_CALL: Buffered = Buffered { calls: Calls::One, count: Count::ForLarge, ..LOWEST };
 const TOP_DOWN: Paged = Paged {
     growth: Growth::PastAllBefore,
     probe: Probe::WholeLeaf,
@@ -212,12 +215,7 @@ pub static ERAS: [Era; 19] = [
         also: &[],
         rule: "one call; buffer for 2M leaves, lowest fit from 0x8000",
         prints: Prints { calls: false, pieces: false, ..OLD },
-        builder: Builder::Buffered(Buffered {
-            calls: Calls::One,
-            count: Count::ForLarge,
-            place: Place::UpToEnd { shuns_touching: true },
-            guarding: Guarding::UsedPart,
-        }),
+        builder: Builder::Buffered(Buffered { place: Place::UpToEnd { shuns_touching: true }, ..ONE_CALL }),
         node_data: NodeRule::Lowest,
     },
     Era {
@@ -226,12 +224,7 @@ pub static ERAS: [Era; 19] = [
         also: &[],
         rule: "one call; buffer for large leaves, lowest fit from 0x8000",
         prints: Prints { calls: false, pieces: false, ..OLD },
-        builder: Builder::Buffered(Buffered {
-            calls: Calls::One,
-            count: Count::ForLarge,
-            place: Place::UpToEnd { shuns_touching: false },
-            guarding: Guarding::UsedPart,
-        }),
+        builder: Builder::Buffered(ONE_CALL),
         node_data: NodeRule::Lowest,
     },
     // d86623a0d55: its pieces end at whole GiBs of the range's end, and one is not joined.
@@ -241,11 +234,7 @@ pub static ERAS: [Era; 19] = [
         also: &[],
         rule: "low, then high; buffer counted from 0, lowest fit from 0x8000",
         prints: Prints { calls: false, pieces: false, ..OLD },
-        builder: Builder::Buffered(Buffered {
-            place: Place::UpToEnd { shuns_touching: false },
-            guarding: Guarding::UsedPart,
-            ..LOW
-        }),
+        builder: Builder::Buffered(LOWEST),
         node_data: NodeRule::Lowest,
     },
     Era {
@@ -254,11 +243,7 @@ pub static ERAS: [Era; 19] = [
         also: &[],
         rule: "low, then high; buffer counted from 0, lowest fit from 0x8000",
         prints: OLD,
-        builder: Builder::Buffered(Buffered {
-            place: Place::UpToEnd { shuns_touching: false },
-            guarding: Guarding::UsedPart,
-            ..LOW
-        }),
+        builder: Builder::Buffered(LOWEST),
         node_data: NodeRule::Lowest,
     },
     // 80989ce0643: below what is mapped.
@@ -268,7 +253,7 @@ pub static ERAS: [Era; 19] = [
         also: &[],
         rule: "low, then high; buffer counted from 0, lowest fit from 0x8000",
         prints: OLD,
-        builder: Builder::Buffered(Buffered { place: Place::UpToMapped, guarding: Guarding::UsedPart, ..LOW }),
+        builder: Builder::Buffered(Buffered { place: Place::UpToMapped, ..LOWEST }),
         node_data: NodeRule::Lowest,
     },
     // a9ce6bc1510: memblock.
