@@ -75,7 +75,7 @@ advisories: (_deny "advisories")
 
 _format:
     cargo fmt --all --check
-    rustfmt --edition 2024 --check guest/mmu/src/main.rs guest/xen/src/main.rs
+    rustfmt --edition 2024 --check guest/mmu/src/main.rs guest/xen/src/main.rs fuzz/fuzz_targets/*.rs
     {{ just_executable() }} --fmt --check
 
 _clippy:

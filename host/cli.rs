@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
+pub mod judge;
+
 use crate::options::Settings;
 use crate::whatif::WhatIf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,9 +19,10 @@ Exit status:
   0  reported, whatever the report says
   1  compare: the cells differ from the baseline; prove: a counterexample was found;
      conform: the plugin falls short; inspect: the plugin cannot be loaded;
-     replay: a line differs
+     replay: a line differs; judge: the judge differs
   2  bad input, or pgtlab itself failed; compare leaves out files that are no plugins
-     and reports the rest all the same";
+     and reports the rest all the same
+  3  judge: the judge is not to be had on this machine";
 
 const PROVE_EXIT_CODES: &str = "\
 Exit status:
@@ -38,13 +41,6 @@ Exit status:
   0  the plugin can be loaded by this pgtlab
   1  it cannot; the last line says why
   2  no such file or strategy, or pgtlab itself failed";
-
-const JUDGE_EXIT_CODES: &str = "\
-Exit status:
-  0  the judge agrees
-  1  it differs, or a control that must differ does not
-  2  bad input, an engine that PGTLAB_REQUIRE names is missing, or pgtlab or the engine failed
-  3  the judge is not to be had on this machine";
 
 const CONFORM_EXIT_CODES: &str = "\
 Exit status:
@@ -133,7 +129,7 @@ pub enum Command {
         cell: Cell,
         /// Write into a file
         #[arg(long, short, value_name = "FILE")]
-        out: Option<PathBuf>,
+        output: Option<PathBuf>,
     },
     /// Print the page permissions one strategy leaves, as Linux's page_tables dump
     ///
@@ -180,7 +176,7 @@ pub enum Command {
     Conform(Conform),
     /// Put cells before a judge that is not ours
     #[command(subcommand)]
-    Judge(Judge),
+    Judge(judge::Judge),
     /// Say what holds plugins in on this machine, and what the machine lacks
     ///
     /// A worker tries what a plugin must not do: open files, use the network, start processes. A line a row;
@@ -300,73 +296,6 @@ pub struct Compare {
     pub settings: Settings,
 }
 
-/// The judges.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Judge {
-    /// A processor: try every run of the direct map that a cell left under a real memory-management unit
-    ///
-    /// The finished tables lie in a virtual machine's memory exactly as they were built, with write protection and
-    /// no-execute on. At the edges of every run, around it, and in every table, pages are read, written and executed;
-    /// page faults, their error codes and addresses, and the frames that are read are compared with what the walker
-    /// reads from the tables. The machine is QEMU's emulated processor (`just engines` unpacks it).
-    #[command(after_help = JUDGE_EXIT_CODES)]
-    Mmu(JudgeMmu),
-    /// The real Xen: replay what cells do to the MMU as the hypercalls of a PV guest
-    ///
-    /// Debian's Xen boots in QEMU under emulation, without root and without KVM (`just engines` unpacks both), with a
-    /// guest of ours as its dom0. Every entry, pin, link and permission change of a cell is a request to it, and every
-    /// write of a consumer a write; the answers are compared with those that the model predicts, and the first one that
-    /// differs is shown with what was done to the page before. With --random, requests drawn at random are put to it
-    /// instead, and what the model gets wrong is shrunk to the fewest of them.
-    #[command(after_help = JUDGE_EXIT_CODES)]
-    Xen(JudgeXen),
-}
-
-/// Cells to put before a processor.
-#[derive(Clone, Debug, Args)]
-pub struct JudgeMmu {
-    /// A strategy, then machines; only machines where --strategy is given [default: every cell]
-    #[arg(value_name = "S L")]
-    names: Vec<String>,
-    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated
-    #[arg(long = "strategy", short, value_name = "S")]
-    strategies: Vec<String>,
-    /// Only this back end; asked for xen, native layout files are put under Xen too
-    #[arg(long, short, value_name = "B")]
-    pub backend: Option<BackendArg>,
-    /// How to report
-    #[arg(long, short, default_value = "text")]
-    pub format: RecordFormat,
-    /// List every cell that was not judged, however many
-    #[arg(long)]
-    pub all: bool,
-    /// Write the report to a file
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Changes to the machines.
-    #[command(flatten)]
-    pub what_if: WhatIf,
-    /// Options of strategies.
-    #[command(flatten)]
-    pub settings: Settings,
-}
-
-impl JudgeMmu {
-    /// The strategies and the machines that were typed.
-    #[must_use]
-    pub fn cells(&self) -> (Vec<String>, Vec<String>) {
-        cells(&self.names, &self.strategies)
-    }
-}
-
-/// The strategies and the machines that are meant: the first name is a strategy's where none is named otherwise.
-fn cells(names: &[String], strategies: &[String]) -> (Vec<String>, Vec<String>) {
-    match names.split_first() {
-        Some((strategy, layouts)) if strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
-        _ => (strategies.to_vec(), names.to_vec()),
-    }
-}
-
 /// A plugin to hold to the kit.
 #[derive(Clone, Debug, Args)]
 pub struct Conform {
@@ -402,49 +331,6 @@ pub struct Watch {
     /// Changes to the machines.
     #[command(flatten)]
     pub what_if: WhatIf,
-}
-
-/// Cells, or requests drawn at random, to put before Xen.
-#[derive(Clone, Debug, Args)]
-pub struct JudgeXen {
-    /// A strategy, then machines; only machines where --strategy is given [default: every cell]
-    #[arg(value_name = "S L", conflicts_with = "random")]
-    names: Vec<String>,
-    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated
-    #[arg(long = "strategy", short, value_name = "S", conflicts_with = "random")]
-    strategies: Vec<String>,
-    /// How to report
-    #[arg(long, short, default_value = "text")]
-    pub format: RecordFormat,
-    /// Write the report to a file
-    #[arg(long, short, value_name = "FILE", conflicts_with = "random")]
-    pub output: Option<PathBuf>,
-    /// Draw requests at random instead
-    #[arg(long)]
-    pub random: bool,
-    /// What they are drawn from, to find them again [default: another each time]
-    #[arg(long, value_name = "SEED", requires = "random")]
-    pub seed: Option<u64>,
-    /// How many scenarios of some eighty requests are drawn
-    #[arg(long, value_name = "N", default_value_t = 4000, requires = "random")]
-    pub cases: u64,
-    /// Write the fewest requests on which model and Xen differ into this file
-    #[arg(long, value_name = "FILE", requires = "random")]
-    pub write: Option<PathBuf>,
-    /// Changes to the machines.
-    #[command(flatten)]
-    pub what_if: WhatIf,
-    /// Options of strategies.
-    #[command(flatten)]
-    pub settings: Settings,
-}
-
-impl JudgeXen {
-    /// The strategies and the machines that were typed.
-    #[must_use]
-    pub fn cells(&self) -> (Vec<String>, Vec<String>) {
-        cells(&self.names, &self.strategies)
-    }
 }
 
 /// A search for a counterexample.

@@ -11,7 +11,6 @@ mod import;
 mod inspect;
 mod install;
 mod judge;
-mod judge_xen;
 mod list;
 mod map;
 mod new;
@@ -24,7 +23,7 @@ mod watch;
 mod what_if;
 
 use crate::baseline::BaselineError;
-use crate::cli::{Cli, Color, Command, Global, Judge};
+use crate::cli::{Cli, Color, Command, Global};
 use crate::conform::ConformError;
 use crate::corpus::{CorpusError, EMBEDDED, Source};
 use crate::discover::DiscoverError;
@@ -261,12 +260,11 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
     let code = match &cli.command {
         Command::Compare(compare) => compare::compare(global, compare)?,
         Command::Trace(cell) => cell::trace(global, cell)?,
-        Command::Ops { cell, out } => cell::ops(global, cell, out.as_deref())?,
+        Command::Ops { cell, output } => cell::ops(global, cell, output.as_deref())?,
         Command::Dump { cell, phys } => cell::dump(global, cell, *phys)?,
         Command::Explain(asked) => cell::explain(global, asked)?,
         Command::Diff(asked) => diff::diff(global, asked)?,
         Command::Conform(asked) => conform::conform(global, asked)?,
-        Command::Judge(Judge::Xen(asked)) => judge_xen::xen(global, asked)?,
         Command::Inspect { plugin } => inspect::inspect(plugin)?,
         Command::Doctor => doctor::doctor(global)?,
         Command::List => list::list()?,
@@ -279,7 +277,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Watch(asked) => watch::watch(global, asked)?,
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
-        Command::Judge(Judge::Mmu(asked)) => judge::mmu(global, asked)?,
+        Command::Judge(asked) => judge::judge(global, asked)?,
         Command::Launch { parent, program } => return Err(launch(*parent, program)),
         Command::Worker => return Ok(worker::main()),
     };

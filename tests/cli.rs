@@ -35,7 +35,7 @@ fn operations_go_to_standard_output_or_into_a_file() {
     // A line an operation, and a table of 512 entries is one: the machine has 1.9 million pages.
     assert!(ops.is_built() && ops.ops.len() < 40_000, "{}", ops.ops.len());
     let folder = tempfile::tempdir().expect("a folder");
-    let ran = run_in(folder.path(), &[cell.as_slice(), &["--out", "ops.txt"]].concat(), "");
+    let ran = run_in(folder.path(), &[cell.as_slice(), &["--output", "ops.txt"]].concat(), "");
     assert_eq!((ran.status, &*ran.stdout), (0, ""), "{}", ran.stderr);
     assert!(fs::read_to_string(folder.path().join("ops.txt")).is_ok_and(|written| written == printed));
 }

@@ -37,8 +37,27 @@ const PRINTED_BYTES: u64 = 64 << 10;
 
 /// Whether an engine must be there.
 #[must_use]
-pub fn is_required(name: &str) -> bool {
+fn is_required(name: &str) -> bool {
     env::var(REQUIRE).is_ok_and(|names| names.split(',').any(|required| required.trim() == name))
+}
+
+/// An engine, or nothing if it is missing and may be, which `told` is told.
+///
+/// # Errors
+/// It is missing and [`REQUIRE`] names it.
+pub fn unless_required<E>(
+    found: Result<E, Unavailable>,
+    name: &str,
+    told: impl FnOnce(&Unavailable),
+) -> Result<Option<E>, Unavailable> {
+    match found {
+        Ok(engine) => Ok(Some(engine)),
+        Err(missing) if is_required(name) => Err(missing),
+        Err(missing) => {
+            told(&missing);
+            Ok(None)
+        }
+    }
 }
 
 /// An engine that is not to be had on this machine.

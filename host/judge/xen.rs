@@ -5,8 +5,9 @@
 //! drawn at random ([`random`]), which look for what the model gets wrong. [`recorded`] keeps scenarios and Xen's
 //! answers. [`session`] runs cells and [`report`] tells of them.
 //!
-//! [`machine`] boots Xen and the guest in QEMU and puts requests to it, [`answer`] is what comes back. What the two sides say to each other is
-//! `wire`, a file of the guest's sources that is compiled into both.
+//! [`machine`] boots Xen and the guest in QEMU and puts requests to it, [`answer`] is what comes back. What the two
+//! sides say to each other is `wire`, a file of the guest's sources that is compiled into both; `encode` makes requests
+//! into it.
 
 pub mod answer;
 pub mod cells;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `pgtlab judge`: cells before judges that are not ours.
+//! `pgtlab judge mmu`: the tables that cells left before a processor.
 
-use super::output::Output;
-use super::{CommandError, DIFFERENT, DONE, FAILED, UNAVAILABLE, jobs, limits, progress, warn};
+use super::{Typed, UNAVAILABLE, conclude, found};
 use crate::baseline::cell_name;
-use crate::cli::{Global, JudgeMmu, RecordFormat};
-use crate::corpus;
-use crate::judge::engine::is_required;
+use crate::cli::Global;
+use crate::cli::judge::JudgeMmu;
+use crate::command::output::Output;
+use crate::command::{CommandError, jobs, limits, progress};
 use crate::judge::mmu::report::{CellJudgement, Control, Report, Standing};
-use crate::judge::mmu::{Engine, MmuError, WriteProtect, judge};
+use crate::judge::mmu::{Engine, MmuError, WriteProtect, judge, tcg};
 use crate::matrix::{self, Contestant, Place};
-use crate::options;
 use crate::protocol::{Request, Want};
 use crate::record::Verdict;
 use crate::spawn::{Limits, run_cell};
@@ -22,27 +21,14 @@ use std::time::Instant;
 /// Judges by a processor's memory-management unit.
 pub(super) fn mmu(global: &Global, asked: &JudgeMmu) -> Result<u8, CommandError> {
     let started = Instant::now();
-    let output = Output::open(asked.output.as_deref())?;
-    let (strategies, layouts) = asked.cells();
-    let contestants = matrix::contestants(&strategies, &options::chosen(&asked.settings, &strategies)?)?;
-    let sources = corpus::select(&layouts)?;
+    let output = Output::open(asked.cells.output.as_deref())?;
     let backend = asked.backend.map(Backend::from);
-    let mut places = matrix::places(&sources, backend, &asked.what_if);
-    if let (true, Some(backend)) = (places.is_empty(), backend) {
-        return Err(CommandError::NoCells { n_layouts: sources.len(), backend: backend.name() });
-    }
+    let mut typed = Typed::new(&asked.cells, backend)?;
+    typed.begin(global, backend)?;
     // The memory of large machines is what takes time, and is best not at the end.
-    places.sort_by_key(|place| std::cmp::Reverse(place.ram_bytes()));
-    warn(global, &sources);
-    let engine = match Engine::find() {
-        Ok(engine) => engine,
-        Err(missing) if is_required(crate::judge::mmu::tcg::NAME) => return Err(missing.into()),
-        Err(missing) => {
-            anstream::eprintln!("{missing}");
-            return Ok(UNAVAILABLE);
-        }
-    };
-    let mut cells = run(global, &engine, &contestants, &places)?;
+    typed.places.sort_by_key(|place| std::cmp::Reverse(place.ram_bytes()));
+    let Some(engine) = found(Engine::find(), tcg::NAME)? else { return Ok(UNAVAILABLE) };
+    let mut cells = run(global, &engine, &typed.contestants, &typed.places)?;
     let control = cells.iter().find(|(_, cell)| cell.has_read_only()).map(|((contestant, place), cell)| {
         let outcome = of_cell(&engine, contestant, place, &limits(global), WriteProtect::Off).standing;
         Control::new(cell.name(), outcome)
@@ -50,15 +36,8 @@ pub(super) fn mmu(global: &Global, asked: &JudgeMmu) -> Result<u8, CommandError>
     cells.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
     let cells: Vec<CellJudgement> = cells.into_iter().map(|(_, cell)| cell).collect();
     let report = Report { engine: &engine, cells: &cells, control: control.as_ref(), elapsed: started.elapsed() };
-    output.write(&match asked.format {
-        RecordFormat::Text => report.text(asked.all),
-        RecordFormat::Json => report.json()?,
-    })?;
-    Ok(match report.agrees() {
-        Some(true) => DONE,
-        Some(false) => DIFFERENT,
-        None => FAILED,
-    })
+    let agrees = report.agrees();
+    conclude(output, asked.cells.format, || report.text(asked.all), || report.json(), agrees)
 }
 
 type Pair<'c> = (&'c Contestant, &'c Place);

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab judge xen`: cells, or requests drawn at random, before the real Xen.
 
-use super::output::Output;
-use super::{CommandError, DIFFERENT, DONE, FAILED, UNAVAILABLE, jobs, limits, progress, warn};
-use crate::cli::{Global, JudgeXen, RecordFormat};
-use crate::corpus;
-use crate::judge::engine::is_required;
+use super::{DIFFERENT, DONE, Typed, UNAVAILABLE, conclude, found};
+use crate::cli::Global;
+use crate::cli::judge::JudgeXen;
+use crate::command::output::{Output, print};
+use crate::command::{CommandError, jobs, limits, progress};
 use crate::judge::xen::machine::Machine;
 use crate::judge::xen::random::{Divergence, scenario};
 use crate::judge::xen::recorded::Scenario;
 use crate::judge::xen::report::Report;
 use crate::judge::xen::session::{WALL, run};
-use crate::matrix;
-use crate::options;
 use crate::report::thousands;
 use pgtlab_core::layout::Backend;
 use pgtlab_core::mmu::guest::Request;
-use std::fs;
 use std::time::Instant;
 
 /// RAM of the machine that cells are put before: some 130,000 tables fit.
@@ -25,49 +22,31 @@ const MEMORY_MIB: u64 = 1024;
 const SCENARIOS_A_BOOT: u64 = 4000;
 
 pub(super) fn xen(global: &Global, asked: &JudgeXen) -> Result<u8, CommandError> {
-    let machine = match Machine::find() {
-        Ok(machine) => machine.with_memory(MEMORY_MIB),
-        Err(missing) if is_required("xen") => return Err(missing.into()),
-        Err(missing) => {
-            anstream::eprintln!("{missing}");
-            return Ok(UNAVAILABLE);
-        }
-    };
+    let Some(machine) = found(Machine::find(), "xen")? else { return Ok(UNAVAILABLE) };
+    let machine = machine.with_memory(MEMORY_MIB);
     if asked.random { random(global, asked, &machine) } else { cells(global, asked, &machine) }
 }
 
 fn cells(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, CommandError> {
     let started = Instant::now();
-    let output = Output::open(asked.output.as_deref())?;
-    let (strategies, layouts) = asked.cells();
-    let contestants = matrix::contestants(&strategies, &options::chosen(&asked.settings, &strategies)?)?;
-    let sources = corpus::select(&layouts)?;
+    let output = Output::open(asked.cells.output.as_deref())?;
     // A native layout file that is named is put under Xen, as `--backend xen` does elsewhere.
-    let backend = (!layouts.is_empty()).then_some(Backend::Xen);
-    let mut places = matrix::places(&sources, backend, &asked.what_if);
-    places.retain(|place| place.backend == Backend::Xen);
-    if places.is_empty() {
-        return Err(CommandError::NoCells { n_layouts: sources.len(), backend: Backend::Xen.name() });
-    }
-    warn(global, &sources);
-    let bar = progress::bar(places.len() as u64, "machines", global.quiet);
-    let cells = run(machine, &contestants, &places, (jobs(global), &limits(global)), &|| bar.inc(1))?;
+    let backend = (!asked.cells.named().1.is_empty()).then_some(Backend::Xen);
+    let mut typed = Typed::new(&asked.cells, backend)?;
+    typed.places.retain(|place| place.backend == Backend::Xen);
+    typed.begin(global, Some(Backend::Xen))?;
+    let bar = progress::bar(typed.places.len() as u64, "machines", global.quiet);
+    let cells = run(machine, &typed.contestants, &typed.places, (jobs(global), &limits(global)), &|| bar.inc(1))?;
     bar.finish_and_clear();
     let engines = machine.versions()?;
     let report = Report { engines: &engines, cells: &cells, elapsed: started.elapsed() };
-    output.write(&match asked.format {
-        RecordFormat::Text => report.text(),
-        RecordFormat::Json => report.json()?,
-    })?;
-    Ok(match report.agrees() {
-        Some(true) => DONE,
-        Some(false) => DIFFERENT,
-        None => FAILED,
-    })
+    conclude(output, asked.cells.format, || report.text(), || report.json(), report.agrees())
 }
 
 fn random(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, CommandError> {
     let started = Instant::now();
+    // Opened before the search, which takes minutes.
+    let written = asked.write.as_deref().map(|path| Output::open(Some(path))).transpose()?;
     let seed = asked.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let bar = progress::bar(asked.cases, "scenarios", global.quiet);
     let (mut n_done, mut n_requests, mut found) = (0, 0, None);
@@ -88,17 +67,16 @@ fn random(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, Co
     let n = format!("{} scenarios, {} requests", thousands(n_done), thousands(n_requests as u64));
     let head = format!("{engines}\nseed {seed}: {n}, {seconds:.1} s\n\n");
     let Some((number, divergence)) = found else {
-        super::output::print(&format!("{head}every answer of Xen's is the predicted one\n"))?;
+        print(&format!("{head}every answer of Xen's is the predicted one\n"))?;
         return Ok(DONE);
     };
     let shrunk = divergence.shrink(|scenarios| machine.ask(scenarios, WALL).map(|asked| asked.answers))?;
     let (predicted, answered) = (shrunk.predicted, shrunk.answered);
     let scenario = Scenario::predicted(format!("{number} of seed {seed}"), shrunk.requests);
-    if let Some(path) = &asked.write {
-        let failed = |source| CommandError::Output { place: path.display().to_string(), source };
-        fs::write(path, scenario.to_string()).map_err(failed)?;
+    if let Some(output) = written {
+        output.write(&scenario.to_string())?;
     }
-    super::output::print(&format!(
+    print(&format!(
         "{head}Xen and the model part; the fewest requests that show it, with the model's answers:\n\n{scenario}\n\
          the last one: predicted {predicted}, Xen {answered}\n"
     ))?;

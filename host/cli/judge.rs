@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can be typed of judges.
+
+use super::{BackendArg, RecordFormat};
+use crate::options::Settings;
+use crate::whatif::WhatIf;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0  the judge agrees
+  1  it differs, or a control that must differ does not
+  2  bad input, an engine that PGTLAB_REQUIRE names is missing, or pgtlab or the engine failed
+  3  the judge is not to be had on this machine";
+
+/// The judges.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Judge {
+    /// A processor: try every run of the direct map that a cell left under a real memory-management unit
+    ///
+    /// The finished tables lie in a virtual machine's memory exactly as they were built, with write protection and
+    /// no-execute on. At the edges of every run, around it, and in every table, pages are read, written and executed;
+    /// page faults, their error codes and addresses, and the frames that are read are compared with what the walker
+    /// reads from the tables. The machine is QEMU's emulated processor (`just engines` unpacks it).
+    #[command(after_help = EXIT_CODES)]
+    Mmu(JudgeMmu),
+    /// The real Xen: replay what cells do to the MMU as the hypercalls of a PV guest
+    ///
+    /// Debian's Xen boots in QEMU under emulation, without root and without KVM (`just engines` unpacks both), with a
+    /// guest of ours as its dom0. Every entry, pin, link and permission change of a cell is a request to it, and every
+    /// write of a consumer a write; the answers are compared with those that the model predicts, and the first one that
+    /// differs is shown with what was done to the page before. With --random, requests drawn at random are put to it
+    /// instead, and what the model gets wrong is shrunk to the fewest of them.
+    #[command(after_help = EXIT_CODES)]
+    Xen(JudgeXen),
+}
+
+/// Cells to put before a judge, and where to report.
+#[derive(Clone, Debug, Args)]
+pub struct Cells {
+    /// A strategy, then machines; only machines where --strategy is given [default: every cell]
+    #[arg(value_name = "S L")]
+    names: Vec<String>,
+    /// A strategy: name, alias, pattern, or a plugin's path; can be repeated
+    #[arg(long = "strategy", short, value_name = "S")]
+    strategies: Vec<String>,
+    /// How to report
+    #[arg(long, short, default_value = "text")]
+    pub format: RecordFormat,
+    /// Write the report to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Changes to the machines.
+    #[command(flatten)]
+    pub what_if: WhatIf,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl Cells {
+    /// The strategies and the machines that are meant: the first name is a strategy's where none is named otherwise.
+    #[must_use]
+    pub fn named(&self) -> (Vec<String>, Vec<String>) {
+        match self.names.split_first() {
+            Some((strategy, layouts)) if self.strategies.is_empty() => (vec![strategy.clone()], layouts.to_vec()),
+            _ => (self.strategies.clone(), self.names.clone()),
+        }
+    }
+}
+
+/// Cells to put before a processor.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeMmu {
+    /// The cells.
+    #[command(flatten)]
+    pub cells: Cells,
+    /// Only this back end; asked for xen, native layout files are put under Xen too
+    #[arg(long, short, value_name = "B")]
+    pub backend: Option<BackendArg>,
+    /// List every cell that was not judged, however many
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Cells, or requests drawn at random, to put before Xen.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeXen {
+    /// The cells.
+    #[command(flatten)]
+    pub cells: Cells,
+    /// Draw requests at random instead
+    #[arg(long, conflicts_with_all = ["names", "strategies", "format", "output", "WhatIf", "Settings"])]
+    pub random: bool,
+    /// What they are drawn from, to find them again [default: another each time]
+    #[arg(long, value_name = "SEED", requires = "random")]
+    pub seed: Option<u64>,
+    /// How many scenarios of some eighty requests are drawn
+    #[arg(long, value_name = "N", default_value_t = 4000, requires = "random")]
+    pub cases: u64,
+    /// Write the fewest requests on which model and Xen differ into this file
+    #[arg(long, value_name = "FILE", requires = "random")]
+    pub write: Option<PathBuf>,
+}
