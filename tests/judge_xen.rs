@@ -7,7 +7,7 @@
 mod tests {
     use pgtlab::judge::engine::unless_required;
     use pgtlab::judge::xen::answer::Answer;
-    use pgtlab::judge::xen::cells::Finding;
+    use pgtlab::judge::xen::cells::{Case, Finding, judge};
     use pgtlab::judge::xen::machine::Machine;
     use pgtlab::judge::xen::random::{Divergence, scenario};
     use pgtlab::judge::xen::recorded::{Scenario, parse, predict};
@@ -16,9 +16,10 @@ mod tests {
     use pgtlab::spawn::Limits;
     use pgtlab::whatif::WhatIf;
     use pgtlab::{corpus, matrix};
-    use pgtlab_core::ops::OpsEnd;
+    use pgtlab_core::ops::{Act, Ops, OpsEnd};
     use std::fs;
     use std::path::Path;
+    use std::process::Command;
     use std::time::Duration;
 
     /// A boot takes seconds; this ends one that hangs, however busy the machine is.
@@ -130,5 +131,24 @@ mod tests {
                 assert_eq!(told, end, "{strategy}/{layout}");
             }
         }
+    }
+
+    /// The control: Xen must not agree with a hook that does not give the spare part back, which node data is put into.
+    #[test]
+    fn xen_parts_from_a_hook_that_leaves_its_spare_part_read_only() {
+        let Some(machine) = machine() else { return };
+        let machine = machine.with_memory(1024);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgtlab"));
+        let printed = command.args(["ops", "hook", "05-xen-ec2-7680m"]).output().expect("the program starts");
+        let mut ops = Ops::parse(&String::from_utf8_lossy(&printed.stdout)).expect("an operation trace");
+        let n_ops = ops.ops.len();
+        ops.ops.retain(|op| !matches!(op.act, Act::Protect { is_writable: true, .. }));
+        assert_eq!(n_ops - ops.ops.len(), 2, "each of the two ranges has a spare part");
+        let case = Case::new(ops, &machine).expect("it fits");
+        let judged = judge(&machine, vec![case], WALL).expect("Xen boots").remove(0);
+        let Finding::Parts(parting) = judged.finding else { panic!("Xen does not see it") };
+        let told = (parting.op.map(|(_, op)| op), parting.answered.to_string());
+        let write = "store node_data ffff8801dfffb000 ffff8801e0000000".to_owned();
+        assert_eq!(told, (Some(write), "page fault, error code 3".to_owned()));
     }
 }
