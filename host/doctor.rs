@@ -6,6 +6,7 @@
 
 use crate::confine::{self, Fences};
 use crate::judge::engine::Qemu;
+use crate::judge::xen::machine::Machine;
 use crate::spawn::{FILE_BYTES, Limits, N_FILES, RunError, run_probe};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open, test_kill_process};
@@ -111,6 +112,7 @@ fn rows(limits: &Limits, probed: &Probed) -> Vec<Row> {
         Row::of("memfd", memfd.then(|| "yes".to_owned()), "no worker can be started"),
         Row::of("pidfd", pidfd.then(|| "yes".to_owned()), "no worker can be watched"),
         qemu(),
+        xen(),
         Row::of("cargo", version("cargo"), "strategies cannot be built here"),
         Row::of("C linker (cc)", version("cc"), "strategies cannot be built here"),
     ]);
@@ -149,6 +151,14 @@ fn qemu() -> Row {
     match version {
         Ok(text) => Row::of("QEMU", Some(text), ""),
         Err(why) => Row::of("QEMU", None, &format!("{why}; no judge by an emulated processor")),
+    }
+}
+
+/// What else `judge xen` needs. Its version is known only once it boots.
+fn xen() -> Row {
+    match Machine::find() {
+        Ok(machine) => Row::of("Xen", Some(machine.xen().display().to_string()), ""),
+        Err(missing) => Row::of("Xen", None, &format!("{}; {}; no judge by the real Xen", missing.why, missing.hint)),
     }
 }
 

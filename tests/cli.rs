@@ -17,9 +17,18 @@ use tempfile::TempDir;
 fn the_doctor_tells_a_line_a_row() {
     let ran = succeeds(&["doctor"]);
     assert_eq!(ran.stderr, "");
-    for what in
-        ["limits", "no-new-privs", "seccomp", "Landlock", "plugin tries to write a file", "memfd", "pidfd", "cargo"]
-    {
+    for what in [
+        "limits",
+        "no-new-privs",
+        "seccomp",
+        "Landlock",
+        "plugin tries to write a file",
+        "memfd",
+        "pidfd",
+        "QEMU",
+        "Xen",
+        "cargo",
+    ] {
         let row = ran.stdout.lines().find_map(|line| line.strip_prefix(what)).map(str::trim_start);
         let is_row = row.is_some_and(|row| row.starts_with("ok  ") || row.starts_with("no  "));
         assert!(is_row, "no row {what} in\n{}", ran.stdout);

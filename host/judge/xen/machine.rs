@@ -128,6 +128,12 @@ impl Machine {
         &self.qemu
     }
 
+    /// Xen's image.
+    #[must_use]
+    pub fn xen(&self) -> &Path {
+        &self.xen
+    }
+
     /// What Xen and QEMU say of themselves.
     ///
     /// # Errors
