@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn a_plugin_without_end_is_given_up_on_after_the_first_cells() {
-        let arguments = ["--timeout", "1"];
-        check("loops_in_plan", &arguments, "end", "01-native-6g@native: at stage plan: no end after 1 s");
-        check("sleeps", &arguments, "end", "01-native-6g@native: at stage plan: no end after 1 s");
+        let arguments = ["--timeout", "5"];
+        check("loops_in_plan", &arguments, "end", "01-native-6g@native: at stage plan: no end after 5 s");
+        check("sleeps", &arguments, "end", "01-native-6g@native: at stage plan: no end after 5 s");
     }
 
     #[test]

@@ -322,8 +322,16 @@ mod tests {
         let error = run(&shell("sleep 100 & echo $!; wait"), Duration::from_secs(1)).expect_err("it has no end");
         let EngineError::Overdue { said, .. } = &error else { panic!("{error}") };
         let child: i32 = said.0.trim().parse().expect("the child's number");
-        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        // It dies as soon as it is its turn, which is long before its 100 seconds are over.
+        let is_alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            !(stat.is_empty() || stat.contains(") Z "))
+        };
+        let start = Instant::now();
+        while is_alive() {
+            assert!(start.elapsed() < Duration::from_secs(50), "{child} lives");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]
