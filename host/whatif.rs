@@ -31,7 +31,7 @@ pub struct WhatIf {
     /// A reserved range: hexadecimal addresses, END not included; can be repeated
     #[arg(long, value_name = "START-END", value_parser = range)]
     pub reserve: Vec<PhysRange>,
-    /// The kernel's crashkernel=, like 256M, 64M@16M or 512M-2G:64M,2G-:128M; reserved before the build
+    /// The kernel's crashkernel=, like 256M, 64M@16M or 512M-2G:64M,2G-:128M; reserved after the build
     #[arg(long, value_name = "SIZE", value_parser = crashkernel)]
     pub crashkernel: Option<CrashKernel>,
     /// A processor without 2M pages
@@ -117,7 +117,9 @@ impl WhatIf {
         }
         if let Some(asked) = &self.crashkernel {
             let range = place_crash_kernel(&changed, asked)?;
-            changed.reservations.extend(range.map(|range| Reservation { range, name: "crashkernel".to_owned() }));
+            changed
+                .reservations
+                .extend(range.map(|range| Reservation { range, name: Reservation::CRASH_KERNEL.to_owned() }));
         }
         let mut text = changed.render();
         if let Some(range) = extra {

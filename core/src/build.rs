@@ -213,6 +213,7 @@ fn run(machine: &mut Machine<'_>, decider: &mut dyn Decider) -> Result<(), Halt>
     stages::map_all(machine, decider)?;
     stages::build_done(machine, decider)?;
     machine.measure();
+    stages::reserve_after_the_build(machine);
     consume::node_data(machine)?;
     consume::range_array(machine)?;
     if machine.layout.backend == Backend::Xen {

@@ -36,13 +36,25 @@ impl Backend {
     }
 }
 
-/// A range reserved in memblock before the build starts.
+/// A range reserved in memblock before the build starts; a crash kernel's once it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The bytes.
     pub range: PhysRange,
     /// Whose they are, `RAMDISK` for example.
     pub name: String,
+}
+
+impl Reservation {
+    /// A crash kernel's.
+    pub const CRASH_KERNEL: &'static str = "crashkernel";
+
+    /// Whether the kernel makes it when the tables are built, and they may lie in it: `reserve_crashkernel` comes after
+    /// `init_memory_mapping` and before the NUMA code (`setup_arch`, arch/x86/kernel/setup.c).
+    #[must_use]
+    pub fn is_made_after_the_build(&self) -> bool {
+        self.name == Self::CRASH_KERNEL
+    }
 }
 
 /// One range of a NUMA node.

@@ -179,7 +179,7 @@ impl Ground {
     /// What is reserved before the build, and nothing that is reserved after it.
     fn reserve(&mut self, log: &BootLog, era: &Era, twist: Twist) {
         let layout = &mut self.layout;
-        layout.reservations.retain(|reservation| reservation.name != "crashkernel");
+        layout.reservations.retain(|reservation| !reservation.is_made_after_the_build());
         if !era.releases.are_after(Release::new(2, 6, 36)) {
             if layout.switches.trampoline {
                 layout.reservations.push(Reservation { range: TRAMPOLINE, name: "TRAMPOLINE".to_owned() });
