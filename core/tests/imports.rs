@@ -214,6 +214,47 @@ fn nodes_come_from_the_kernel_then_from_the_firmware_without_hotplug() {
 }
 
 #[test]
+fn early_brk_tables_lie_in_the_image_where_what_follows_it_is_somebodys() {
+    let map = "Xen: [mem 0x0000000000000000-0x000000000009ffff] usable\n\
+               Xen: [mem 0x0000000000100000-0x000000003fffffff] usable\n";
+    let builder = |kernel_end: u64| {
+        format!(
+            "(XEN) VIRTUAL MEMORY ARRANGEMENT:\n(XEN)  Loaded kernel: ffffffff81000000->ffffffff{kernel_end:x}\n\
+             (XEN)  Init. ramdisk: ffffffff82000000->ffffffff82800000\n\
+             (XEN)  Phys-Mach map: ffffffff82800000->ffffffff82a00000\n\
+             (XEN)  Start info:    ffffffff82a00000->ffffffff82a004b4\n\
+             (XEN)  Page tables:   ffffffff82a01000->ffffffff82a1c000\n\
+             (XEN)  TOTAL:         ffffffff80000000->ffffffff82c00000\n"
+        )
+    };
+    // A table's page that was printed says where; that of another kernel, behind the image, does not.
+    let brk = |kernel_end: u64, line: &str| {
+        let (layout, assumed) = import(&format!("{}{map}{line}", builder(kernel_end)), Backend::Xen);
+        (layout.brk.get(), assumed.contains(&Assumed::BrkInImage(layout.brk)))
+    };
+    assert_eq!(brk(0x8200_0000, ""), (0x1fc_5000, true));
+    assert_eq!(brk(0x8200_0000, "BRK [0x01cd2000, 0x01cd2fff] PGTABLE\n"), (0x1cd_2000, false));
+    assert_eq!(brk(0x8200_0000, "BRK [0x02cd2000, 0x02cd2fff] PGTABLE\n"), (0x1fc_5000, true));
+    // Room enough behind the image.
+    assert_eq!(brk(0x81fc_5000, ""), (0x1fc_5000, false));
+    assert_eq!(brk(0x81fc_6000, ""), (0x1f8_b000, true));
+}
+
+#[test]
+fn the_ramdisk_of_a_builder_is_the_one_in_the_kernels_map() {
+    let text = "(XEN) PHYSICAL MEMORY ARRANGEMENT:\n(XEN)  Init. ramdisk: 000000022cbdc000->000000022d3dc000\n\
+                (XEN) VIRTUAL MEMORY ARRANGEMENT:\n(XEN)  Loaded kernel: ffffffff81000000->ffffffff82000000\n\
+                (XEN)  Init. ramdisk: ffffffff82000000->ffffffff82800000\n\
+                (XEN)  Phys-Mach map: ffffffff82800000->ffffffff82a00000\n\
+                (XEN)  Page tables:   ffffffff82a01000->ffffffff82a1c000\n\
+                (XEN)  TOTAL:         ffffffff80000000->ffffffff82c00000\n\
+                Xen: [mem 0x0000000000100000-0x000000003fffffff] usable\n";
+    let (layout, _) = import(text, Backend::Xen);
+    let ramdisk = Reservation { range: PhysRange::from_numbers(0x200_0000, 0x280_0000), name: "RAMDISK".to_owned() };
+    assert_eq!(layout.reservations, [ramdisk]);
+}
+
+#[test]
 fn what_cannot_stand_in_a_layout_file_is_taken_out_of_a_name() {
     // Found by fuzzing: each of these made a layout that was no other's.
     for (name, expected) in [
@@ -237,14 +278,15 @@ fn what_cannot_stand_in_a_layout_file_is_taken_out_of_a_name() {
 fn layouts() -> impl Strategy<Value = Layout> {
     let pieces = prop::collection::vec((0u64..0x2000, 1u64..0x4_0000, 0usize..5), 0..8);
     let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let extra = (0u64..4, 0u64..3, 0u64..0x1000, any::<bool>(), any::<bool>());
+    let gap = prop::sample::select(vec![0u64, 0x10_0000]);
+    let extra = (0u64..4, 0u64..3, 0u64..0x1000, gap, any::<bool>(), any::<bool>());
     (pieces, switches, extra).prop_map(|(pieces, switches, extra)| layout(&pieces, switches, extra))
 }
 
 fn layout(
     pieces: &[(u64, u64, usize)],
     (nx, gbpages, pse, memtest): (bool, bool, bool, bool),
-    (n_reservations, n_nodes, kernel_pages, is_xen, is_dom0): (u64, u64, u64, bool, bool),
+    (n_reservations, n_nodes, kernel_pages, gap, is_xen, is_dom0): (u64, u64, u64, u64, bool, bool),
 ) -> Layout {
     let range = PhysRange::from_numbers;
     let mut e820 = E820Map::new();
@@ -262,7 +304,7 @@ fn layout(
     let mut reservations: Vec<Reservation> = (0..n_reservations)
         .map(|n| Reservation { range: range(0x8_0000 + n * 0x1000, 0x8_0800 + n * 0x1000), name: format!("TABLE-{n}") })
         .collect();
-    let ramdisk = range(kernel.end.get() + 0x10_0000, kernel.end.get() + 0x30_0000);
+    let ramdisk = range(kernel.end.get() + gap, kernel.end.get() + gap + 0x20_0000);
     reservations.push(Reservation { range: ramdisk, name: "RAMDISK".to_owned() });
     let node = |id: u64| Node { id: u32::try_from(id).expect("few nodes"), range: range(id << 29, (id + 1) << 29) };
     let xen = XenBoot {
@@ -278,7 +320,8 @@ fn layout(
         geometry: Geometry::X86_64,
         e820,
         kernel,
-        brk: kernel.end,
+        // Behind the image if there is room.
+        brk: if gap == 0 { kernel.end.saturating_sub(0x3_b000) } else { kernel.end },
         reservations,
         boot_mapped: PhysAddr::new(0x1fe0_0000),
         switches: Switches { nx, gbpages, pse, memtest, trampoline: true, ..Switches::DEFAULT },

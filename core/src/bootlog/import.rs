@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! maps         firmware ─► user ─► modified       the last one printed is what the kernel used
-//! kernel       early reservations, or the builder's blocks
+//! kernel       early reservations, or the builder's blocks; early BRK tables behind it, or inside
 //! nodes        set up by the kernel, else SRAT without hotplug ranges; one range each
 //! Xen          builder's blocks, 1:1 frames, released frames
 //! ```
@@ -14,7 +14,7 @@ mod xen;
 
 use super::aside::Aside;
 use super::fact::Fact;
-use super::machine::{firmware_map, place_kernel};
+use super::machine::{BRK_BYTES, firmware_map, place_kernel};
 use super::{BootLog, BootLogError, LogMap, MapStage};
 use crate::addr::{PhysAddr, PhysRange};
 use crate::cmdline::{self, MapOption};
@@ -59,6 +59,8 @@ pub enum Assumed {
         /// Where it is printed to be.
         printed: PhysRange,
     },
+    /// That early BRK tables start here, inside the kernel's image, since what lies behind it is not free.
+    BrkInImage(PhysAddr),
     /// That all memory is one node.
     OneNode,
     /// Nodes that lie over each other were cut.
@@ -100,6 +102,7 @@ impl fmt::Display for Assumed {
                 "line {line}: the kernel at [{:#x}, {:#x}) does not lie in RAM of this map; moved",
                 printed.start, printed.end
             ),
+            Self::BrkInImage(start) => write!(f, "early BRK tables start at {start:#x}, inside the kernel's image"),
             Self::OneNode => f.write_str("all memory is one node"),
             Self::NodesCut => f.write_str("nodes lie over each other; the higher ones were cut"),
             Self::HotplugLeftOut => f.write_str("hotplug ranges of nodes hold no memory yet; left out"),
@@ -151,6 +154,7 @@ impl BootLog {
         } else {
             import.ramdisk(&mut layout);
         }
+        import.place_brk(&mut layout);
         let others = self.facts.iter().filter(|taken| !import.taken.contains(&taken.line));
         let mut asides: Vec<(usize, Aside)> = others.map(|taken| (taken.line, Aside::of(&taken.fact))).collect();
         asides.extend(self.ramdisk_line.filter(|line| !import.taken.contains(line)).map(|line| (line, Aside::Placed)));
@@ -216,6 +220,34 @@ impl<'l> Import<'l> {
         (least <= range.end).then_some((found.0, range))
     }
 
+    /// Puts early BRK tables into the kernel's image where what lies behind it is not free. The image that Xen's builder
+    /// loads covers them, and what follows it at once is somebody's.
+    ///
+    /// ```text
+    /// |------image-----[brk]|RAMDISK    |------image------|[brk]     |RAMDISK
+    ///                       K                             K
+    /// ```
+    fn place_brk(&mut self, layout: &mut Layout) {
+        let kernel = layout.kernel;
+        let room = PhysRange::new(kernel.end, kernel.end.saturating_add(BRK_BYTES));
+        let builders = layout.xen.map(|boot| PhysRange::new(boot.mfn_list, boot.mapped_end));
+        let mut taken = layout.reservations.iter().map(|reservation| reservation.range).chain(builders);
+        let in_image = kernel.end.saturating_sub(BRK_BYTES);
+        if (layout.e820.one_ram_entry_holds(room) && !taken.any(|range| range.overlaps(room)))
+            || in_image < kernel.start
+        {
+            return;
+        }
+        let printed = self.first(|fact| match fact {
+            Fact::BrkTable(page) if kernel.start <= page.start && page.end <= in_image => Some(page.start),
+            _ => None,
+        });
+        layout.brk = printed.map_or(in_image, |(_, start)| start);
+        if printed.is_none() {
+            self.assumed.push(Assumed::BrkInImage(in_image));
+        }
+    }
+
     /// `mem=` and `memmap=` of the command line.
     fn map_options(&mut self) -> Vec<MapOption> {
         let mut options = Vec::new();
@@ -260,7 +292,7 @@ impl<'l> Import<'l> {
         layout.switches.trampoline = !reserved.iter().any(|(_, name)| name.contains("TRAMPOLINE"));
         // One that lies high has a second, low part.
         let crash = self.all(|fact| if let Fact::CrashKernel(range) = fact { Some(*range) } else { None });
-        let crash = crash.into_iter().map(|range| (range, "crashkernel"));
+        let crash = crash.into_iter().map(|range| (range, Reservation::CRASH_KERNEL));
         for (range, name) in reserved.iter().map(|(range, name)| (*range, name.as_str())).chain(crash) {
             let words = name.split_whitespace().collect::<Vec<_>>().join("-");
             layout.reservations.push(Reservation { range, name: one_word(&words).to_string() });

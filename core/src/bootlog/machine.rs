@@ -15,9 +15,9 @@ const KERNEL: PhysRange = PhysRange::from_numbers(0x100_0000, 0x200_0000);
 const LOW_KERNEL: PhysRange = PhysRange::from_numbers(0x20_0000, 0x100_0000);
 
 const RAMDISK: &str = "RAMDISK";
-/// Puts the ramdisk behind a kernel that ends at 32 MiB where it was in the domain of the message of Linux
-/// commit 92bdaef7b2c5, at 0x203b000.
-const XEN_RAMDISK_OFFSET: u64 = 0x3_b000;
+/// What the image keeps for early BRK tables. It puts the ramdisk behind a kernel that ends at 32 MiB where it was in the
+/// domain of the message of Linux commit 92bdaef7b2c5, at 0x203b000.
+pub(super) const BRK_BYTES: u64 = 0x3_b000;
 const XEN_RAMDISK_BYTES: u64 = 12 << 20;
 /// What the builder puts between the p2m list and its page tables: start info and its neighbours.
 const XEN_INFO_PAGES: u64 = 3;
@@ -234,7 +234,7 @@ fn check_entries(entries: &[LogEntry], geometry: &Geometry) -> Result<(), BootLo
 pub(super) fn under_xen(mut layout: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
     let geometry = layout.geometry;
     let page_bytes = geometry.page_bytes();
-    let ramdisk_start = layout.kernel.end.saturating_add(XEN_RAMDISK_OFFSET);
+    let ramdisk_start = layout.kernel.end.saturating_add(BRK_BYTES);
     let ramdisk = PhysRange::new(ramdisk_start, ramdisk_start.saturating_add(XEN_RAMDISK_BYTES));
     let mfn_list = ramdisk.end;
     let n_frames = layout.e820.ram_bytes() / page_bytes;

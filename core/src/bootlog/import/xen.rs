@@ -13,14 +13,15 @@ use crate::layout::{Layout, Machine, P2m, Reservation, XenBoot};
 /// Where the builder maps physical address 0 for the kernel (`__START_KERNEL_map`).
 const KERNEL_BASE: VirtAddr = VirtAddr::new(0xffff_ffff_8000_0000);
 
-/// The physical bytes of a block; `None` outside the kernel's map.
+/// The physical bytes of a block; `None` outside the kernel's map. The builder prints the ramdisk twice: where it
+/// found it in the machine's memory, and where the kernel's map has it.
 fn block(import: &mut Import<'_>, wanted: XenBlock) -> Option<(usize, PhysRange)> {
     let (line, (start, end)) = import.first(|fact| match fact {
-        Fact::Xen { block, start, end } if *block == wanted => Some((*start, *end)),
+        Fact::Xen { block, start, end } if *block == wanted && KERNEL_BASE <= *start => Some((*start, *end)),
         _ => None,
     })?;
     let phys = |address: VirtAddr| PhysAddr::new(address.offset_from(KERNEL_BASE));
-    (KERNEL_BASE <= start).then(|| (line, PhysRange::new(phys(start), phys(end))))
+    Some((line, PhysRange::new(phys(start), phys(end))))
 }
 
 /// The kernel's image, as the builder loaded it.
