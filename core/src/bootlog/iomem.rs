@@ -52,6 +52,8 @@ impl BootLog {
                 && let Some(kind) = kind(name)
             {
                 reader.add_entry(MapStage::Bios, range, kind, number);
+            } else if range.is_empty() {
+                // No kernel prints such a range.
             } else if name.starts_with("Kernel ") {
                 let (first, hull) = kernel.unwrap_or((number, range));
                 kernel = Some((first, PhysRange::new(hull.start.min(range.start), hull.end.max(range.end))));
@@ -85,6 +87,16 @@ mod tests {
     use super::*;
     use crate::bootlog::Stage;
     use crate::layout::Backend;
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_is_no_kernels() {
+        // Found by fuzzing.
+        let text = "00001000-0009fbff : System RAM\n00100000-3fffffff : System RAM\n  04000000-02ffffff : Kernel bss\n\
+                    \x20 05000000-04ffffff : Crash kernel\n";
+        let layout = BootLog::from_iomem(text).expect("a map").import("live", Backend::Native, Stage::Last);
+        let layout = layout.expect("a machine").layout;
+        assert_eq!((layout.kernel.start.get(), layout.reservations.len()), (0x100_0000, 0));
+    }
 
     #[test]
     fn a_running_machines_map_has_its_kernel() {
