@@ -117,7 +117,7 @@ pse 0
     #[test]
     fn with_node_local_only_the_first_tables_of_a_node_lie_elsewhere() {
         check_semantic(FOUR_NODES, [7952, 6]);
-        check_semantic(include_str!("golden/20-xen-2nodes-12g.layout"), [4151, 2]);
+        check_semantic(include_str!("golden/20-xen-2nodes-12g.layout"), [4559, 2]);
         let on_a_leaf = "e820 1000 9f000 1\ne820 100000 80000000 1\ne820 100000000 1100000000 1\nkernel 1000000 1f00000\n\
                          node 0 0 880000000\nnode 1 880000000 1100000000\n";
         check_semantic(on_a_leaf, [64, 1]);

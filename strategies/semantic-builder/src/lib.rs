@@ -18,8 +18,8 @@
 //!
 //! **Where tables go.** First into free blocks below the crash-kernel line that are not the largest one there,
 //! so that room for a crash kernel stays; then as high as memory is mapped; the first MiB and the largest
-//! low block come last, and then a step of the memory above the line is mapped first, whose pages hold the
-//! tables of all the rest. So no strategy of this tree leaves more room on any golden machine or any of the
+//! low block come last. Where that cannot hold the tables of all there is, memory above the line is mapped
+//! first, whose pages hold the tables of the rest. So no strategy of this tree leaves more room on any golden machine or any of the
 //! corpus. One that breaks Reach can on others, where nothing but that block is mapped at the start: it takes no
 //! page of the room for the first step, since it puts tables where nothing is mapped yet; and one with a pool
 //! in the kernel image does not either. Neither is done here: the one dies under Xen, the other keeps its pool
@@ -102,7 +102,7 @@ impl SemanticBuilder {
         // Room for a crash kernel is given up only where nothing else lets the build go on.
         for least in [Use::High, Use::FirstMib, Use::CrashKernelRoom] {
             let has_plenty = n_tables <= Supply::outside(cx.facts(), &free, PfnRange::default(), &[], least).len();
-            for whole in self.in_order(cx.facts(), least) {
+            for whole in self.in_order(cx.facts(), has_plenty, least) {
                 let is_no_loss = |pages: &PfnRange| has_plenty || self.cost(cx, &[*pages]) <= free.gain(*pages);
                 let chosen = self.steps(cx, &free, whole, least).into_iter().find(is_no_loss);
                 if let Some(pages) = chosen.filter(|pages| self.can_map(cx, &free, &[*pages], least)) {
@@ -118,12 +118,28 @@ impl SemanticBuilder {
         }
     }
 
-    /// What is to do, in the order in which it is tried: ascending. If room for a crash kernel must be given up,
-    /// then for memory above the line first: a step of it provides for all the rest.
-    fn in_order(&self, facts: &Facts, least: Use) -> Vec<PfnRange> {
+    /// What is to do, in the order in which it is tried: ascending. If what is at hand cannot hold the tables of all of
+    /// it, or room for a crash kernel would, then memory above the crash-kernel line comes first: what of it is mapped
+    /// provides for all the rest.
+    ///
+    /// ```text
+    /// to do             |------------------------------|     |---------|
+    ///                             line ^
+    /// short of pages    |------3-------|------1--------|     |----2----|
+    /// ```
+    fn in_order(&self, facts: &Facts, has_plenty: bool, least: Use) -> Vec<PfnRange> {
+        if has_plenty && least != Use::CrashKernelRoom {
+            return self.todo.clone();
+        }
+        let leaf = if facts.switches.gbpages { Level::L3 } else { Level::L2 };
         let line = facts.geometry.pfn_down(facts.geometry.crashkernel_end);
-        let mut parts = self.todo.clone();
-        parts.sort_by_key(|part| least == Use::CrashKernelRoom && part.start < line);
+        // Where no leaf is cut.
+        let line = line.align_up(facts.geometry.pages_per_entry(leaf));
+        let parts = self.todo.iter().flat_map(|part| {
+            [PfnRange::new(part.start, part.end.min(line)), PfnRange::new(part.start.max(line), part.end)]
+        });
+        let mut parts: Vec<PfnRange> = parts.filter(|part| !part.is_empty()).collect();
+        parts.sort_by_key(|part| part.start < line);
         parts
     }
 
