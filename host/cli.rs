@@ -9,10 +9,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pgtlab_core::bootlog::Stage;
 use pgtlab_core::layout::Backend;
+use pgtlab_core::plugin::{INTERFACE, PROFILE, RUSTC, TARGET, VERSION};
 use pgtlab_core::ptdump::BASE;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 const EXIT_CODES: &str = "\
 Exit status:
@@ -23,6 +25,23 @@ Exit status:
   2  bad input, or pgtlab itself failed; compare leaves out files that are no plugins
      and reports the rest all the same
   3  judge: the judge is not to be had on this machine";
+
+const REPORT_EXIT_CODES: &str = "\
+Exit status:
+  0  reported; a boot that dies is no failure
+  2  bad input, or pgtlab itself failed";
+
+const COMPARE_EXIT_CODES: &str = "\
+Exit status:
+  0  reported; boots that die are no failure
+  1  the cells differ from the baseline
+  2  bad input, or pgtlab itself failed; files that are no plugins are left out, and the rest is
+     reported all the same";
+
+const DONE_EXIT_CODES: &str = "\
+Exit status:
+  0  done
+  2  bad input, or pgtlab itself failed; nothing is left half-written";
 
 const PROVE_EXIT_CODES: &str = "\
 Exit status:
@@ -64,10 +83,14 @@ Examples:
   dmesg | pgtlab import - > machine.layout
   dmesg | pgtlab replay -                          its own lines, beside the predicted ones";
 
+/// What `--version` says: what a plugin must fit.
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{VERSION}\nstrategy interface {INTERFACE}\n{RUSTC}, {TARGET}, {PROFILE}"));
+
 /// Which fix of early page-table building boots on which machine, natively and under Xen, and what it
 /// leaves behind.
 #[derive(Debug, Parser)]
-#[command(name = "pgtlab", version, about, max_term_width = 100, after_help = format!("{EXIT_CODES}\n\n{PLACES}\n\n{EXAMPLES}"))]
+#[command(name = "pgtlab", version, long_version = LONG_VERSION.as_str(), about, max_term_width = 100, after_help = format!("{EXIT_CODES}\n\n{PLACES}\n\n{EXAMPLES}"))]
 pub struct Cli {
     /// What applies to every command.
     #[command(flatten)]
@@ -80,10 +103,10 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Global {
-    /// How many cells run at once [default: one per core]
+    /// How many cells run at once, where cells are run [default: one per core]
     #[arg(long, short, global = true, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// How long one cell may take: seconds, or with a unit as 2m [default: 60, 10 of them computing]
+    /// The longest one cell may take: seconds, or with a unit as 2m [default: 60 by the clock, 10 of computing]
     #[arg(long, global = true, value_name = "TIME", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
     /// When to use colour
@@ -112,49 +135,49 @@ pub enum Command {
     ///
     /// A layout file is one machine on one back end. A boot log of a machine is run natively and as Xen's
     /// dom0, a log of a Xen guest under Xen.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = COMPARE_EXIT_CODES)]
     Compare(Compare),
     /// Print what one strategy does on one machine, event by event
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Trace(Cell),
     /// Print what one strategy had done to the MMU, operation by operation: what judges are given
     ///
     /// The machine as the strategy found it (frames, boot tables), then each entry written, table pinned and
     /// linked, permission changed and address written to, with what the model says came of it. The format is
     /// told in the documentation of `pgtlab_core::ops`.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Ops {
-        /// The cell.
-        #[command(flatten)]
-        cell: Cell,
         /// Write into a file
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// The cell.
+        #[command(flatten)]
+        cell: Cell,
     },
     /// Print the page permissions one strategy leaves, as Linux's page_tables dump
     ///
     /// The last line on standard error is the kernel's verdict on memory that is writable and executable.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Dump {
-        /// The cell.
-        #[command(flatten)]
-        cell: Cell,
         /// Add a column of physical addresses (machine addresses under Xen)
         #[arg(long)]
         phys: bool,
+        /// The cell.
+        #[command(flatten)]
+        cell: Cell,
     },
     /// Say how one boot ended and why, and tell it in order
     ///
     /// Pages are hexadecimal frame numbers, ranges half open; a line with `!` is a rule, told where it broke
     /// first. A death ends in the words the kernel or Xen prints.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Explain(Explain),
     /// Show what changed between two direct maps
     ///
     /// A and B are cells, written STRATEGY/LAYOUT or STRATEGY/LAYOUT@BACKEND, or files: page_tables dumps
-    /// of `pgtlab dump` or of a kernel (/sys/kernel/debug/page_tables/kernel). A file that exists is a dump.
-    /// With --layout, A and B are two strategies; with --strategy, two layouts.
-    #[command(after_help = EXIT_CODES)]
+    /// of `pgtlab dump` or of a kernel (/sys/kernel/debug/page_tables/kernel). What is the path of a file is taken as
+    /// a dump. With --layout, A and B are two strategies; with --strategy, two layouts, and a path is a layout's.
+    #[command(after_help = REPORT_EXIT_CODES)]
     Diff(Diff),
     /// Show what a plugin's file says of it, without running any of it
     ///
@@ -181,17 +204,17 @@ pub enum Command {
     ///
     /// A worker tries what a plugin must not do: open files, use the network, start processes. A line a row;
     /// `no` is something that this machine does not have, and what is lost by it.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Doctor,
     /// List the strategies and the machines
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     List,
     /// Turn a boot log into a layout file
     ///
-    /// The layout goes to standard output, what was understood of the log to standard error: which lines
-    /// were taken, what was assumed since no line says it, and which lines look like memory and were not
-    /// understood.
-    #[command(after_help = EXIT_CODES)]
+    /// The layout is the cell that other commands make of the log. It goes to standard output, what was understood
+    /// of the log to standard error: which lines were taken (memory map, kernel, nodes, reservations, switches, Xen's
+    /// boot objects), what was assumed since no line says it, and which lines look like memory and were not understood.
+    #[command(after_help = REPORT_EXIT_CODES)]
     Import(Import),
     /// Put a boot log's lines about early page tables beside what the model says the kernel printed
     ///
@@ -203,7 +226,7 @@ pub enum Command {
     /// Draw physical memory: RAM, holes, kernel, initrd, page tables and what was left read-only
     ///
     /// A range's length grows with the logarithm of its size, so that a page can be seen beside terabytes.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REPORT_EXIT_CODES)]
     Map(Map),
     /// Look for a machine on which a strategy fails
     ///
@@ -217,7 +240,7 @@ pub enum Command {
     ///
     /// It goes into the workspace one stands in, or with --out into a repository of its own, which needs nothing
     /// but cargo. Nothing that is there is overwritten.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = DONE_EXIT_CODES)]
     New {
         /// Its name, in words joined by hyphens
         #[arg(value_name = "NAME")]
@@ -232,7 +255,7 @@ pub enum Command {
     /// Put this program and the strategies it was built with under a prefix
     ///
     /// PREFIX/bin/pgtlab and PREFIX/lib/pgtlab/: it then runs from any folder, and needs no source tree.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = DONE_EXIT_CODES)]
     Install {
         /// The prefix; made if it is not there
         #[arg(value_name = "PREFIX")]
@@ -241,7 +264,7 @@ pub enum Command {
     /// Build a strategy of this workspace whenever a source changes, and print what moved since the last build
     ///
     /// A build that fails shows the compiler's words, and the watch goes on. Ctrl-C ends it.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = DONE_EXIT_CODES)]
     Watch(Watch),
     /// Print a completion script for a shell
     Completions {
@@ -270,7 +293,8 @@ pub struct Compare {
     /// A strategy: name, alias, pattern, or a plugin's path; can be repeated [default: all that `list` shows]
     #[arg(long = "strategy", short, value_name = "S")]
     pub strategies: Vec<String>,
-    /// A machine: name, pattern, or the path of a layout file or boot log; can be repeated [default: all]
+    /// A machine: name, pattern, the path of a layout file or boot log, or - for standard input; can be repeated
+    /// [default: all]
     #[arg(long = "layout", short, value_name = "L")]
     pub layouts: Vec<String>,
     /// Only this back end; asked for xen, native layout files are put under Xen too
@@ -306,7 +330,7 @@ pub struct Conform {
     #[arg(long = "layout", short, value_name = "L")]
     pub layouts: Vec<String>,
     /// The form of the report
-    #[arg(long, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
+    #[arg(long, short, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
     pub format: RecordFormat,
 }
 
@@ -325,7 +349,8 @@ pub struct Watch {
     /// The strategy: the name of its crate in the workspace's folder strategies/
     #[arg(value_name = "STRATEGY")]
     pub strategy: String,
-    /// A machine: name, pattern, or the path of a layout file or boot log; can be repeated [default: all]
+    /// A machine: name, pattern, the path of a layout file or boot log, or - for standard input; can be repeated
+    /// [default: all]
     #[arg(long = "layout", short, value_name = "L")]
     pub layouts: Vec<String>,
     /// Changes to the machines.
@@ -368,7 +393,7 @@ pub struct Cell {
     /// The strategy: name, alias, or a plugin's path
     #[arg(value_name = "S")]
     pub strategy: String,
-    /// The machine: name, or the path of a layout file or boot log
+    /// The machine: name, the path of a layout file or boot log, or - for standard input
     #[arg(value_name = "L")]
     pub layout: String,
     /// The back end [default: native where the machine has it]
@@ -385,9 +410,6 @@ pub struct Cell {
 /// One boot to explain.
 #[derive(Clone, Debug, Args)]
 pub struct Explain {
-    /// The cell.
-    #[command(flatten)]
-    pub cell: Cell,
     /// Follow one page: owner, permission, aliases, broken rules, and the entries that map it. ADDR is
     /// hexadecimal, physical or in the direct map
     #[arg(long, value_name = "ADDR", value_parser = address, conflicts_with = "reserved")]
@@ -395,22 +417,25 @@ pub struct Explain {
     /// List memblock's reservations: whose they are, and at which stage they were made
     #[arg(long)]
     pub reserved: bool,
+    /// The cell.
+    #[command(flatten)]
+    pub cell: Cell,
 }
 
 /// A boot log to turn into a layout.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
-    /// The machine as Xen's guest: as dom0, or as domU if the log is one's
-    #[arg(long)]
-    pub xen: bool,
-    /// Take all that the log says: kernel, nodes, reservations, switches, Xen's boot objects
-    #[arg(long, conflicts_with = "plain")]
-    pub full: bool,
-    /// Take the map, the ramdisk and the page sizes, and the rest by fixed rules: what happens anyway
+    /// The back end [default: native, or Xen if the log is a Xen guest's]
+    #[arg(long, short, value_name = "B", conflicts_with = "xen")]
+    pub backend: Option<BackendArg>,
+    /// By fixed rules: the first map, the ramdisk and the page sizes, whatever else the log says
     #[arg(long)]
     pub plain: bool,
-    /// With --full, the map as it was at this stage
-    #[arg(long, value_name = "STAGE", default_value = "last", requires = "full")]
+    /// By fixed rules under Xen: as dom0, or as domU if the log is one's; short for --plain --backend xen
+    #[arg(long)]
+    pub xen: bool,
+    /// The map as it was at this stage
+    #[arg(long, value_name = "STAGE", default_value = "last", conflicts_with_all = ["plain", "xen"])]
     pub stage: StageArg,
     /// The machine this runs on, from /proc and /sys
     #[arg(long, conflicts_with = "log")]
@@ -431,7 +456,7 @@ pub struct Replay {
     #[arg(value_name = "LOG")]
     pub log: String,
     /// The form of the report
-    #[arg(long, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
+    #[arg(long, short, value_enum, value_name = "F", default_value_t = RecordFormat::Text)]
     pub format: RecordFormat,
 }
 
@@ -459,7 +484,7 @@ impl From<StageArg> for Stage {
 /// A picture.
 #[derive(Clone, Debug, Args)]
 pub struct Map {
-    /// The machine: name, or the path of a layout file or boot log
+    /// The machine: name, the path of a layout file or boot log, or - for standard input
     #[arg(value_name = "L")]
     pub layout: String,
     /// Draw what this strategy left

@@ -11,7 +11,11 @@ use miette::Diagnostic;
 use pgtlab_core::conform::hard_named;
 use pgtlab_core::layout::Layout;
 use std::collections::BTreeMap;
+use std::io::stdin;
 use std::path::{Path, PathBuf};
+
+/// What stands for standard input where a file is named.
+const STANDARD_INPUT: &str = "-";
 
 /// A machine inside the program.
 #[derive(Clone, Copy, Debug)]
@@ -121,10 +125,16 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
     if typed.is_empty() {
         embedded.extend(EMBEDDED);
     }
-    for word in typed {
+    let (standard_input, named): (Vec<&String>, Vec<&String>) = typed.iter().partition(|word| *word == STANDARD_INPUT);
+    for word in named {
         find(word, &mut embedded, &mut layouts, &mut files)?;
     }
     let mut sources = Vec::new();
+    if let Some(word) = standard_input.first() {
+        let (place, stem) = ("standard input", "stdin");
+        let machine = Machine::from_reader(stdin().lock(), place, stem)?;
+        sources.push(Source { place: place.to_owned(), stem: stem.to_owned(), typed: (*word).clone(), machine });
+    }
     embedded.sort_by_key(|machine| machine.name);
     embedded.dedup_by_key(|machine| machine.name);
     for machine in embedded {
@@ -159,6 +169,9 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
 /// # Errors
 /// If the word names nothing, or no log.
 pub fn log_text(typed: &str) -> Result<(String, String), CorpusError> {
+    if typed == STANDARD_INPUT {
+        return Ok(("stdin".to_owned(), input::read_log_text_from(stdin().lock(), "standard input")?));
+    }
     if let Some(machine) = EMBEDDED.iter().find(|machine| machine.is_called(|name| name == typed)) {
         return Ok((machine.name.to_owned(), input::log_text(machine.text.as_bytes(), machine.file)?));
     }

@@ -4,6 +4,7 @@
 use crate::live::{self, LiveError};
 use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use pgtlab_core::bootlog::{BootLog, BootLogError, IomemError, LogKind, Stage, derive_xen, looks_like_iomem};
+use pgtlab_core::e820::E820Type;
 use pgtlab_core::layout::{Backend, Layout, LayoutError, MAX_LAYOUT_BYTES, looks_like_layout};
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,21 +19,6 @@ const SNIFFED_BYTES: usize = 64 << 10;
 
 /// Lines longer than this (in bytes) are not shown with an error.
 const MAX_SHOWN_LINE: usize = 160;
-
-/// How much of a boot log a layout is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Derivation {
-    /// The first map, the ramdisk and the page sizes; the rest by fixed rules.
-    Plain,
-    /// All that the log says.
-    Full,
-}
-
-impl Derivation {
-    /// What commands do with a boot log unless they are told. `Full` makes other machines of most logs, so
-    /// every snapshot of a log changes with this line.
-    pub const DEFAULT: Self = Self::Plain;
-}
 
 /// A machine as it was read.
 #[derive(Clone, Debug)]
@@ -290,6 +276,18 @@ impl Machine {
         }
     }
 
+    /// How much RAM its map has, in bytes, whether or not a cell can be made of it.
+    #[must_use]
+    pub fn ram_bytes(&self) -> u64 {
+        match self {
+            Self::Layout(layout) => layout.e820.ram_bytes(),
+            Self::Log { log, .. } => {
+                let entries = log.map_of(Stage::Last).map_or(&[][..], |map| &map.entries);
+                entries.iter().filter(|entry| entry.kind == E820Type::Ram).map(|entry| entry.range.len()).sum()
+            }
+        }
+    }
+
     /// Whether its kernel was a 32-bit one; it is run as 64-bit.
     #[must_use]
     pub fn is_32_bit(&self) -> bool {
@@ -311,26 +309,42 @@ impl Machine {
         }
     }
 
-    /// The machine on a back end. A native layout file is put under Xen as a native boot log is.
+    /// The machine on a back end, made of all that its log says. A native layout file is put under Xen by the rules
+    /// that a native log is.
     ///
     /// # Errors
     /// If the machine is a Xen guest's and the back end native, or if the cell cannot exist.
     pub fn on(&self, backend: Backend) -> Result<Layout, NoCell> {
-        let made = match (self, backend) {
-            (Self::Layout(layout), Backend::Native) => match layout.backend {
-                Backend::Native => Ok((**layout).clone()),
-                Backend::Xen => {
-                    return Err(NoCell::OtherBackend("it is a machine under Xen".to_owned()));
-                }
-            },
-            (Self::Layout(layout), Backend::Xen) => derive_xen(layout),
-            (Self::Log { log, name }, _) => match (Derivation::DEFAULT, backend) {
-                (Derivation::Plain, Backend::Native) => log.native(name),
-                (Derivation::Plain, Backend::Xen) => log.xen(name),
-                (Derivation::Full, _) => log.import(name, backend, Stage::Last).map(|imported| imported.layout),
-            },
-        };
-        made.map_err(no_cell)
+        match self {
+            Self::Layout(layout) => layout_on(layout, backend),
+            Self::Log { log, name } => {
+                log.import(name, backend, Stage::Last).map(|imported| imported.layout).map_err(no_cell)
+            }
+        }
+    }
+
+    /// The machine on a back end by fixed rules: of a log the first map, the ramdisk and the page sizes, and under Xen
+    /// the map alone.
+    ///
+    /// # Errors
+    /// As [`Machine::on`].
+    pub fn by_rules_on(&self, backend: Backend) -> Result<Layout, NoCell> {
+        match self {
+            Self::Layout(layout) => layout_on(layout, backend),
+            Self::Log { log, name } => match backend {
+                Backend::Native => log.native(name),
+                Backend::Xen => log.xen(name),
+            }
+            .map_err(no_cell),
+        }
+    }
+}
+
+fn layout_on(layout: &Layout, backend: Backend) -> Result<Layout, NoCell> {
+    match (layout.backend, backend) {
+        (Backend::Xen, Backend::Native) => Err(NoCell::OtherBackend("it is a machine under Xen".to_owned())),
+        (_, Backend::Native) => Ok(layout.clone()),
+        (_, Backend::Xen) => derive_xen(layout).map_err(no_cell),
     }
 }
 

@@ -126,7 +126,9 @@ impl fmt::Display for Report {
         let library = self.name.as_str().replace('-', "_");
         writeln!(f, "its test:      cargo test")?;
         writeln!(f, "build it:      cargo build --release")?;
-        write!(f, "what it does:  pgtlab compare --strategy ./target/release/lib{library}.so")
+        writeln!(f, "what it does:  pgtlab compare --strategy ./target/release/lib{library}.so")?;
+        writeln!(f, "what it says:  pgtlab inspect ./target/release/lib{library}.so")?;
+        write!(f, "whether it is sound, on every machine: pgtlab conform ./target/release/lib{library}.so")
     }
 }
 

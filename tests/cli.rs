@@ -336,12 +336,49 @@ fn a_log_is_imported_from_a_file_or_a_pipe() {
 }
 
 #[test]
+fn every_command_reads_a_machine_from_a_pipe() {
+    let log = "BIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x1fffffff] usable\n";
+    for args in [&["explain", "hook", "-"][..], &["dump", "hook", "-", "--backend", "xen"], &["map", "-"]] {
+        let ran = run_in(Path::new("."), args, log);
+        assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+        assert!(!ran.stdout.is_empty(), "{args:?}");
+    }
+    let ran = run_in(Path::new("."), &["compare", "--strategy", "hook", "--layout", "-", "--format", "json"], log);
+    assert_eq!(ran.stdout.matches(r#""layout":"stdin""#).count(), 2, "{}", ran.stdout);
+    let ran = run_in(Path::new("."), &["explain", "hook", "-"], "");
+    assert_eq!(
+        (ran.status, &*ran.stderr),
+        (2, "error: standard input is empty; expected a layout file or a boot log\n")
+    );
+}
+
+#[test]
+fn by_fixed_rules_a_log_makes_the_machine_of_its_golden_trace() {
+    for (option, prefix) in [("--plain", "m-"), ("--xen", "x-")] {
+        for name in ["nat-3.2-p8z68-32g-crashkernel", "nat-5.5-64g-3srat"] {
+            let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("core/tests/golden/{prefix}{name}.layout"));
+            let golden = fs::read_to_string(golden).expect("a golden");
+            let facts = |text: &str| {
+                text.lines().filter(|line| !line.starts_with("name ")).map(str::to_owned).collect::<Vec<_>>()
+            };
+            let ran = succeeds(&["import", option, name]);
+            let expected: Vec<String> = facts(&golden).into_iter().filter(|line| !line.starts_with('#')).collect();
+            assert_eq!(facts(&ran.stdout), expected, "{option} {name}");
+            assert!(ran.stderr.contains("note: by fixed rules"), "{}", ran.stderr);
+        }
+    }
+    let [all, xen] = [&["import", "nat-5.5-64g-3srat"][..], &["import", "-b", "xen", "nat-5.5-64g-3srat"]]
+        .map(|args| succeeds(args).stdout);
+    assert!(all.contains("\nnode 1 ") && xen.contains("\nnode 1 ") && xen.contains("\nxen 1\n"), "{all}\n{xen}");
+}
+
+#[test]
 fn a_full_import_says_what_was_taken_and_assumed_and_not_understood() {
     let log = "# kind: native\nBIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x3fffffff] usable\n\
                NX (Execute Disable) protection: active\n  #1 [0001000000 - 0001a29e64] TEXT DATA BSS\n\
                SRAT: Node 0 PXM 0 [mem 0x0\ne820: remove [mem 0x000a0000-0x000fffff] usable\n\
                BRK [0x01fd6000, 0x01fd6fff] PGTABLE\n";
-    let ran = run_in(Path::new("."), &["import", "--full", "-"], log);
+    let ran = run_in(Path::new("."), &["import", "-"], log);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("\nkernel 1000000 1a2a000\n"), "{}", ran.stdout);
     insta::assert_snapshot!(ran.stderr, @"
@@ -371,7 +408,7 @@ fn maps_of_running_machines_are_imported_and_run() {
         fs::write(folder.path().join("memmap").join(entry).join(file), text).expect("a file");
     }
     for file in ["iomem", "lsmem.json", "memmap"] {
-        let ran = run_in(folder.path(), &["import", "--full", file], "");
+        let ran = run_in(folder.path(), &["import", file], "");
         assert_eq!(ran.status, 0, "{file}: {}", ran.stderr);
         assert!(ran.stdout.contains("e820 100000 40000000 1\n"), "{file}: {}", ran.stdout);
         let ran = run_in(folder.path(), &["trace", "hook", file], "");

@@ -43,7 +43,7 @@ const SHOWN: [(&str, &str); 24] = [
     ("20-xen-2nodes-12g", "two nodes"),
     ("dom0-3.8+-h61m-8g-init_mem_mapping-regression", "a dom0 that died in 2013"),
     ("dom0-5.16-msi890fx-8g-mem2048M-remap-bug", "a dom0 cut by mem="),
-    ("domU-2.6.29-32bit-360m-gt", "a small guest with reserved start info"),
+    ("domU-2.6.27-4g-initrd-hole", "a guest whose kernel lies at 2 MiB: next to no low memory"),
     ("domU-3.2-2g", "a small guest"),
     ("nat-2.6.37-x220-4g", "a laptop with holes below 1 GiB"),
     ("nat-3.2-p8z68-32g-crashkernel", "a desktop with a crash kernel"),

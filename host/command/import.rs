@@ -4,42 +4,39 @@
 use super::{CommandError, DONE, output, what_if};
 use crate::cli::{Global, Import};
 use crate::corpus;
-use crate::input::{Derivation, InputError, Machine, no_cell};
+use crate::input::{InputError, Machine, NoCell, no_cell};
 use crate::live;
 use crate::report::count;
 use pgtlab_core::bootlog::{Aside, BootLog, Imported, MapStage, Stage};
 use pgtlab_core::layout::{Backend, Layout};
-use std::io::stdin;
 
 pub(super) fn import(global: &Global, asked: &Import) -> Result<u8, CommandError> {
     let machine = read(asked)?;
     let own = machine.backends().first().copied().unwrap_or(Backend::Native);
-    let backend = if asked.xen { Backend::Xen } else { own };
-    let derivation = match (asked.full || asked.live, asked.plain) {
-        (true, _) => Derivation::Full,
-        (_, true) => Derivation::Plain,
-        _ => Derivation::DEFAULT,
-    };
-    let (layout, imported) = match (&machine, derivation) {
-        (Machine::Log { log, name }, Derivation::Full) => {
+    let backend = if asked.xen { Backend::Xen } else { asked.backend.map_or(own, Backend::from) };
+    let by_rules = asked.plain || asked.xen;
+    let (before, imported) = match &machine {
+        Machine::Log { log, name } if !by_rules => {
             let imported = full(log, name, backend, asked.stage.into())?;
-            (what_if::changed(global, &imported.layout, &asked.what_if)?, Some(imported))
+            (imported.layout.clone(), Some(imported))
         }
-        _ => (what_if::on(global, &machine, backend, &asked.what_if)?, None),
+        _ => (machine.by_rules_on(backend).map_err(|why| no_cell_of(machine.name(), backend, &why))?, None),
     };
+    let layout = what_if::changed(global, &before, &asked.what_if)?;
     output::print(&layout.render())?;
     if !global.quiet {
-        tell(&machine, &layout, !asked.xen && own == Backend::Xen, imported.as_ref(), asked.stage.into());
+        let is_xen_anyway = asked.backend.is_none() && !asked.xen && own == Backend::Xen;
+        tell(&machine, &layout, is_xen_anyway, imported.as_ref(), asked.stage.into());
     }
     Ok(DONE)
 }
 
+fn no_cell_of(layout: &str, backend: Backend, why: &NoCell) -> CommandError {
+    CommandError::NoCell { layout: layout.to_owned(), backend: backend.name(), why: why.to_string() }
+}
+
 fn full(log: &BootLog, name: &str, backend: Backend, stage: Stage) -> Result<Imported, CommandError> {
-    log.import(name, backend, stage).map_err(|fault| CommandError::NoCell {
-        layout: name.to_owned(),
-        backend: backend.name(),
-        why: no_cell(fault).to_string(),
-    })
+    log.import(name, backend, stage).map_err(|fault| no_cell_of(name, backend, &no_cell(fault)))
 }
 
 fn read(asked: &Import) -> Result<Machine, CommandError> {
@@ -48,9 +45,6 @@ fn read(asked: &Import) -> Result<Machine, CommandError> {
         let text = live::read_machine().map_err(|fault| InputError::Live { place: place.to_owned(), fault })?;
         return Ok(Machine::from_bytes(text.as_bytes(), place, "live")?);
     };
-    if log == "-" {
-        return Ok(Machine::from_reader(stdin().lock(), "standard input", "stdin")?);
-    }
     let mut sources = corpus::select(&[log.to_owned()])?;
     match sources.pop() {
         Some(source) if sources.is_empty() => Ok(source.machine),
@@ -78,6 +72,11 @@ fn tell(machine: &Machine, layout: &Layout, is_xen_anyway: bool, imported: Optio
             if let Some(imported) = imported {
                 tell_stages(log);
                 tell_taken(log, imported);
+            } else {
+                anstream::eprintln!(
+                    "note: by fixed rules; `--backend {}` takes all that the log says, as other commands do",
+                    layout.backend.name()
+                );
             }
             if is_xen_anyway {
                 anstream::eprintln!("note: a PV guest's memory is Xen's making, so this is its layout under Xen");

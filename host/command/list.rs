@@ -50,17 +50,13 @@ pub(super) fn list() -> Result<u8, CommandError> {
 
 /// How much RAM it has, and which cells it makes.
 fn facts(machine: &Machine) -> (String, String) {
-    let mut ram = String::new();
     let mut cells = Vec::new();
     for &backend in machine.backends() {
         match machine.on(backend) {
-            Ok(layout) => {
-                ram = size(layout.e820.ram_bytes());
-                cells.push(if backend == Backend::Xen { "Xen" } else { "native" });
-            }
+            Ok(_) => cells.push(if backend == Backend::Xen { "Xen" } else { "native" }),
             Err(NoCell::Skipped(_)) => cells.push("(Xen)"),
             Err(NoCell::OtherBackend(_)) => {}
         }
     }
-    (ram, cells.join(" ") + if machine.is_32_bit() { " 32-bit" } else { "" })
+    (size(machine.ram_bytes()), cells.join(" ") + if machine.is_32_bit() { " 32-bit" } else { "" })
 }

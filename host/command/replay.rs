@@ -3,15 +3,11 @@
 
 use super::{CommandError, DIFFERENT, DONE, output};
 use crate::cli::{Global, RecordFormat, Replay};
-use crate::{corpus, input, replay as report};
+use crate::{corpus, replay as report};
 use pgtlab_core::replay as model;
-use std::io::stdin;
 
 pub(super) fn replay(global: &Global, asked: &Replay) -> Result<u8, CommandError> {
-    let (name, text) = match asked.log.as_str() {
-        "-" => ("stdin".to_owned(), input::read_log_text_from(stdin().lock(), "standard input")?),
-        typed => corpus::log_text(typed)?,
-    };
+    let (name, text) = corpus::log_text(&asked.log)?;
     let replayed = model::replay(&text).map_err(|fault| CommandError::Replay { place: name.clone(), fault })?;
     let report = match asked.format {
         RecordFormat::Text => report::text(&name, &replayed, global.quiet),
