@@ -276,6 +276,16 @@ pub enum Command {
     /// Run one cell; what pgtlab starts for each
     #[command(hide = true)]
     Worker,
+    /// Run a guest under KVM to its end; what `judge mmu` starts for each cell
+    #[command(hide = true)]
+    Vm {
+        /// The file that is its memory
+        memory: PathBuf,
+        /// How many bytes of it
+        bytes: u64,
+        /// The physical address of the tables that it comes up under
+        boot_root: u64,
+    },
     /// Become another program that does not outlive PARENT; what pgtlab starts a judge's engine by
     #[command(hide = true)]
     Launch {

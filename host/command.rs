@@ -30,6 +30,7 @@ use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
 use crate::install::InstallError;
 use crate::judge::engine::{self, EngineError, Unavailable};
+use crate::judge::mmu::kvm;
 use crate::judge::xen::machine::MachineError;
 use crate::options::OptionError;
 use crate::report::count;
@@ -83,6 +84,9 @@ pub enum CommandError {
     /// An engine that must be there is not.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// A guest came to no end.
+    #[error(transparent)]
+    Kvm(#[from] kvm::MachineError),
     /// Xen could not be asked.
     #[error(transparent)]
     Xen(#[from] MachineError),
@@ -278,6 +282,10 @@ fn run(cli: &Cli) -> Result<ExitCode, CommandError> {
         Command::Completions { shell } => shell::completions(*shell)?,
         Command::Man => shell::manual_page()?,
         Command::Judge(asked) => judge::judge(global, asked)?,
+        Command::Vm { memory, bytes, boot_root } => {
+            kvm::run(memory, *bytes, *boot_root)?;
+            DONE
+        }
         Command::Launch { parent, program } => return Err(launch(*parent, program)),
         Command::Worker => return Ok(worker::main()),
     };

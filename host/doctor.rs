@@ -6,6 +6,7 @@
 
 use crate::confine::{self, Fences};
 use crate::judge::engine::Qemu;
+use crate::judge::mmu::kvm::Kvm;
 use crate::judge::xen::machine::Machine;
 use crate::spawn::{FILE_BYTES, Limits, N_FILES, RunError, run_probe};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -111,6 +112,7 @@ fn rows(limits: &Limits, probed: &Probed) -> Vec<Row> {
     rows.extend([
         Row::of("memfd", memfd.then(|| "yes".to_owned()), "no worker can be started"),
         Row::of("pidfd", pidfd.then(|| "yes".to_owned()), "no worker can be watched"),
+        kvm(),
         qemu(),
         xen(),
         Row::of("cargo", version("cargo"), "strategies cannot be built here"),
@@ -138,6 +140,17 @@ fn fence(what: &str, outcome: Result<&str, &String>, lost: &str) -> Row {
     match outcome {
         Ok(text) => Row::of(what, Some(text.to_owned()), ""),
         Err(why) => Row::of(what, None, &format!("{why}; {lost}")),
+    }
+}
+
+/// What judges borrow this machine's processor by.
+fn kvm() -> Row {
+    match Kvm::find() {
+        Ok(kvm) => Row::of("KVM", Some(format!("{}; {}", kvm.description(), kvm.walk().text())), ""),
+        Err(missing) => {
+            let lost = "no judge by this machine's processor";
+            Row::of("KVM", None, &format!("{}; {}; {lost}", missing.why, missing.hint))
+        }
     }
 }
 

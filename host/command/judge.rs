@@ -50,7 +50,11 @@ impl Typed {
 
 /// What a judge runs on, or nothing if it is missing and may be.
 fn found<E>(engine: Result<E, Unavailable>, name: &str) -> Result<Option<E>, CommandError> {
-    Ok(unless_required(engine, name, |missing| anstream::eprintln!("{missing}"))?)
+    Ok(unless_required(engine, name, told)?)
+}
+
+fn told(missing: &Unavailable) {
+    anstream::eprintln!("{missing}");
 }
 
 /// Writes a report, and gives the exit status.

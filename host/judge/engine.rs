@@ -37,7 +37,7 @@ const PRINTED_BYTES: u64 = 64 << 10;
 
 /// Whether an engine must be there.
 #[must_use]
-fn is_required(name: &str) -> bool {
+pub(crate) fn is_required(name: &str) -> bool {
     env::var(REQUIRE).is_ok_and(|names| names.split(',').any(|required| required.trim() == name))
 }
 

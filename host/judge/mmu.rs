@@ -7,21 +7,27 @@
 //! ([`probes`]), with write protection and no-execute on. What came of each is compared with the map: whether there was
 //! a page fault, its error code and CR2, and which frame was read ([`verdict`]).
 //!
-//! An [`Engine`] is the machine: QEMU's emulated processor as a program of its own ([`tcg`]).
+//! An [`Engine`] is the machine, in a process of its own: this machine's processor ([`kvm`]), or one that QEMU emulates
+//! ([`tcg`]). The guest and its memory are the same.
 //!
 //! **A check that cannot fail proves nothing**: with write protection off ([`WriteProtect::Off`]) every cell that maps
 //! anything read-only must disagree.
 
+pub mod engines;
 pub mod image;
+pub mod kvm;
 pub mod probes;
 pub mod report;
+pub mod session;
 pub mod tcg;
 pub mod verdict;
 #[path = "../../guest/mmu/src/wire.rs"]
 mod wire;
 
-use crate::judge::engine::{EngineError, Unavailable};
+use crate::judge::engine::EngineError;
 use image::{Image, Unfit};
+use kvm::Kvm;
+use pgtlab_core::geometry::Level;
 use pgtlab_core::ops::{Ops, OpsError, ReplayError};
 use pgtlab_core::permission::PermissionMap;
 use std::io;
@@ -46,26 +52,67 @@ pub enum WriteProtect {
     Off,
 }
 
+/// Whose tables a processor walks when the guest uses an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// A program does what a processor would.
+    Emulated,
+    /// The processor itself walks the tables that were put before it.
+    Tables,
+    /// The processor walks tables that KVM made by reading those.
+    Shadow,
+    /// One of the two.
+    Unknown,
+}
+
+impl Walk {
+    /// As records have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Emulated => "emulated",
+            Self::Tables => "tables",
+            Self::Shadow => "shadow",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// As people are told.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Emulated => "an emulated processor walks these tables",
+            Self::Tables => "the processor walks these tables",
+            Self::Shadow => "KVM reads these tables, and the processor walks KVM's shadow of them",
+            Self::Unknown => "the processor walks these tables, or KVM's shadow of them",
+        }
+    }
+}
+
+/// What a processor can, as far as tables are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Processor {
+    /// The width of physical addresses.
+    address_bits: u32,
+    /// Whether entries of level 3 can map pages.
+    has_gib_pages: bool,
+}
+
 /// What the pages are tried by.
 #[derive(Clone, Debug)]
 pub enum Engine {
+    /// This machine's processor.
+    Kvm(Kvm),
     /// QEMU's emulated processor.
     Tcg(Tcg),
 }
 
 impl Engine {
-    /// The first engine that can be had.
-    ///
-    /// # Errors
-    /// None can: why.
-    pub fn find() -> Result<Self, Unavailable> {
-        Tcg::find().map(Self::Tcg)
-    }
-
     /// Its name in `PGTLAB_REQUIRE` and in records.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Kvm(_) => kvm::NAME,
             Self::Tcg(_) => tcg::NAME,
         }
     }
@@ -74,18 +121,39 @@ impl Engine {
     #[must_use]
     pub fn description(&self) -> &str {
         match self {
+            Self::Kvm(kvm) => kvm.description(),
             Self::Tcg(tcg) => tcg.description(),
         }
     }
 
-    const fn address_bits(&self) -> u32 {
+    /// Whose tables the processor walks.
+    #[must_use]
+    pub const fn walk(&self) -> Walk {
         match self {
-            Self::Tcg(_) => tcg::ADDRESS_BITS,
+            Self::Kvm(kvm) => kvm.walk(),
+            Self::Tcg(_) => Walk::Emulated,
+        }
+    }
+
+    /// How that is known, where it is not plain.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&str> {
+        match self {
+            Self::Kvm(kvm) => Some(kvm.evidence()),
+            Self::Tcg(_) => None,
+        }
+    }
+
+    const fn processor(&self) -> Processor {
+        match self {
+            Self::Kvm(kvm) => kvm.processor(),
+            Self::Tcg(_) => tcg::PROCESSOR,
         }
     }
 
     fn run(&self, image: &Image) -> Result<(), EngineError> {
         match self {
+            Self::Kvm(kvm) => kvm.run(image),
             Self::Tcg(tcg) => tcg.run(image),
         }
     }
@@ -160,10 +228,14 @@ pub fn judge(engine: &Engine, ops: &Ops, protect: WriteProtect) -> Result<Result
     }
     let (tables, root) = ops.tables()?;
     let map = PermissionMap::read(&tables, root, ops.geometry.end_of_map());
+    let processor = engine.processor();
+    if !processor.has_gib_pages && map.mappings().iter().any(|mapping| mapping.level == Level::L3) {
+        return Ok(Err(Unfit::GibPages.into()));
+    }
     let pages = probes::choose(&map, &ops.geometry);
     let expected: Vec<Expected> = pages.iter().map(|page| Expected::of(&map, *page)).collect();
     let framed: Vec<_> = pages.iter().zip(&expected).map(|(page, expected)| (*page, expected.frame)).collect();
-    let image = match Image::new(ops, &tables, root, &framed, engine.address_bits())? {
+    let image = match Image::new(ops, &tables, root, &framed, processor.address_bits)? {
         Ok(image) => image,
         Err(unfit) => return Ok(Err(NotJudged::Unfit(unfit))),
     };

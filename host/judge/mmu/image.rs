@@ -17,7 +17,8 @@
 //!
 //! The memory is a file without a name; what is not written takes none.
 
-use super::wire::{PARAMS, PROBE_WORDS, PROBES, Params, Probe, RESET_PAGE, RESTORE, WINDOW, WINDOW_ROOT_SLOT};
+use super::cr0;
+use super::wire::{DONE, PARAMS, PROBE_WORDS, PROBES, Params, Probe, RESET_PAGE, RESTORE, WINDOW, WINDOW_ROOT_SLOT};
 use object::{Object, ObjectSegment};
 use pgtlab_core::addr::Pfn;
 use pgtlab_core::entry::{Entry, EntryFlags};
@@ -90,6 +91,9 @@ pub enum Unfit {
     /// The processor's tables have another shape.
     #[error("its tables are not those of x86-64")]
     Geometry,
+    /// The processor has no pages of 1 GiB.
+    #[error("it maps pages of 1 GiB; the engine's processor has none")]
+    GibPages,
     /// Something lies beyond what the engine's processor can address.
     #[error("it needs physical addresses up to {end:#x}; the engine's processor has {bits} bits of them")]
     Beyond {
@@ -176,6 +180,33 @@ impl Image {
         }
         image.write(image.window + PROBES, probes.as_flattened())?;
         Ok(Ok(image))
+    }
+
+    /// The guest with nothing to try, under a table that maps nothing but it: what shows that an engine runs it.
+    ///
+    /// # Errors
+    /// The system has no memory.
+    pub(super) fn without_probes() -> io::Result<Self> {
+        let window = (RESET_PAGE + PAGE).next_multiple_of(LARGE_PAGE);
+        let bytes = window + PROBES;
+        let file = File::from(memfd_create("pgtlab-guest", MemfdFlags::CLOEXEC)?);
+        ftruncate(&file, bytes)?;
+        let boot = BootFrames::new(&BTreeMap::from([(0, 0)]));
+        let image = Self { file, bytes, window, root: 0, boot, tables: BTreeMap::new(), n_placed: 0, n_probes: 0 };
+        image.write(WINDOW_ROOT_SLOT * ENTRY, &[(boot.window_l3 * PAGE) | LINK])?;
+        image.write_guest()?;
+        image.set_params(cr0::BASE | cr0::WRITE_PROTECT)?;
+        Ok(image)
+    }
+
+    /// Whether the guest has tried everything.
+    pub(super) fn is_done(&self) -> io::Result<bool> {
+        self.params().map(|params| params.state == DONE)
+    }
+
+    /// The physical address of the tables by which the guest comes up.
+    pub(super) const fn boot_root(&self) -> u64 {
+        self.boot.root * PAGE
     }
 
     /// The memory, as a file.

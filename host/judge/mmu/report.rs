@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a processor said of many cells, as text and as JSON lines.
 
-use super::{Engine, Judged};
+use super::Judged;
+use super::session::Sitting;
 use crate::report::{count, thousands};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,6 +23,14 @@ pub enum Standing {
     Skipped(String),
     /// We or the engine failed.
     Failed(String),
+}
+
+impl Standing {
+    /// Whether pages were tried that may not be written.
+    #[must_use]
+    pub const fn has_read_only(&self) -> bool {
+        matches!(self, Self::Judged(judged) if 0 < judged.n_read_only)
+    }
 }
 
 /// What came of one cell.
@@ -53,12 +62,6 @@ impl CellJudgement {
         (&self.layout, self.backend, &self.strategy)
     }
 
-    /// Whether pages were tried that may not be written.
-    #[must_use]
-    pub const fn has_read_only(&self) -> bool {
-        matches!(&self.standing, Standing::Judged(judged) if 0 < judged.n_read_only)
-    }
-
     fn differs(&self) -> bool {
         matches!(&self.standing, Standing::Judged(judged) if !judged.differences.is_empty())
     }
@@ -85,15 +88,11 @@ impl Control {
 }
 
 /// All of it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Report<'r> {
-    /// What the cells were put before.
-    pub engine: &'r Engine,
-    /// The cells, sorted.
-    pub cells: &'r [CellJudgement],
-    /// The control; none if no cell has a page that may not be written.
-    pub control: Option<&'r Control>,
-    /// How long it took.
+    /// What each engine said.
+    pub sittings: &'r [Sitting<'r>],
+    /// How long it took in all.
     pub elapsed: Duration,
 }
 
@@ -107,7 +106,7 @@ struct Totals {
     n_placed: usize,
 }
 
-impl Report<'_> {
+impl Sitting<'_> {
     /// Whether the processor agrees with the walker wherever it was asked, and disagreed where it had to; `None` if
     /// something failed.
     #[must_use]
@@ -115,7 +114,7 @@ impl Report<'_> {
         if self.cells.iter().any(|cell| matches!(cell.standing, Standing::Failed(_))) {
             return None;
         }
-        let control = match self.control.map(|control| &control.outcome) {
+        let control = match self.control.as_ref().map(|control| &control.outcome) {
             Some(Err(_)) => return None,
             Some(Ok((n, _))) => 0 < *n,
             None => true,
@@ -125,7 +124,7 @@ impl Report<'_> {
 
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for cell in self.cells {
+        for cell in &self.cells {
             let Standing::Judged(judged) = &cell.standing else { continue };
             *(if cell.differs() { &mut totals.n_differ } else { &mut totals.n_agree }) += 1;
             totals.n_pages += judged.n_pages;
@@ -135,33 +134,30 @@ impl Report<'_> {
         totals
     }
 
-    /// For people.
-    #[must_use]
-    pub fn text(&self, shows_all: bool) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write(&mut text, shows_all);
-        text
-    }
-
-    fn write(&self, out: &mut String, shows_all: bool) -> fmt::Result {
+    fn write(&self, out: &mut String, elapsed: Duration, shows_all: bool) -> fmt::Result {
         let totals = self.totals();
         writeln!(out, "judge    {}", self.engine.description())?;
+        writeln!(out, "         {}", self.engine.walk().text())?;
+        self.engine.evidence().map_or(Ok(()), |evidence| writeln!(out, "         ({evidence})"))?;
         writeln!(
             out,
-            "judged   {}, {} pages read, written and executed, {} table pages; {:.1} s",
+            "judged   {}, {} pages read, written and executed, {} table pages",
             count(totals.n_agree + totals.n_differ, "cell", "cells"),
             thousands(totals.n_pages),
             thousands(totals.n_tables as u64),
-            self.elapsed.as_secs_f64()
         )?;
         if 0 < totals.n_placed {
             let n = thousands(totals.n_placed as u64);
             writeln!(out, "         {n} of the tables lie where only Xen knows, and were given frames of their own")?;
         }
+        let (taken, in_all) = (self.taken.as_secs_f64(), elapsed.as_secs_f64());
+        writeln!(
+            out,
+            "took     {taken:.1} s before this judge, added up over all that ran at once; {in_all:.1} s in all"
+        )?;
         writeln!(out, "agree    {}", count(totals.n_agree, "cell", "cells"))?;
         writeln!(out, "differ   {}", count(totals.n_differ, "cell", "cells"))?;
-        match self.control {
+        match &self.control {
             None => writeln!(out, "control  none: no page of these cells is mapped read-only")?,
             Some(Control { cell, outcome: Err(why) }) => writeln!(out, "control  {cell}: {why}")?,
             Some(Control { cell, outcome: Ok((0, _)) }) => {
@@ -196,7 +192,7 @@ impl Report<'_> {
         shows_all: bool,
     ) -> fmt::Result {
         let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for cell in self.cells {
+        for cell in &self.cells {
             if let Some(why) = why(cell) {
                 by_reason.entry(why).or_default().push(cell.name());
             }
@@ -212,21 +208,19 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// For programs: a line for the engine, a line a cell, and one for the control.
-    ///
-    /// # Errors
-    /// None that text and numbers can have.
-    pub fn json(&self) -> Result<String, serde_json::Error> {
-        let mut lines = Vec::new();
+    fn write_json(&self, lines: &mut Vec<String>) -> Result<(), serde_json::Error> {
+        let engine = self.engine.name();
         lines.push(serde_json::to_string(&EngineRecord {
             schema: SCHEMA,
-            engine: self.engine.name(),
+            engine,
             description: self.engine.description(),
+            walks: self.engine.walk().name(),
+            evidence: self.engine.evidence(),
         })?);
-        for cell in self.cells {
-            lines.push(serde_json::to_string(&cell_record(cell))?);
+        for cell in &self.cells {
+            lines.push(serde_json::to_string(&cell_record(engine, cell))?);
         }
-        if let Some(Control { cell, outcome }) = self.control {
+        if let Some(Control { cell, outcome }) = &self.control {
             let (n_differences, pages) = outcome.as_ref().map_or((None, None), |(n, of)| (Some(*n), Some(*of)));
             lines.push(serde_json::to_string(&ControlRecord {
                 schema: SCHEMA,
@@ -234,8 +228,39 @@ impl Report<'_> {
                 differences: n_differences,
                 pages,
                 text: outcome.as_ref().err(),
+                engine,
             })?);
         }
+        Ok(())
+    }
+}
+
+impl Report<'_> {
+    /// Whether every engine agrees, as [`Sitting::agrees`] says; `None` if something failed.
+    #[must_use]
+    pub fn agrees(&self) -> Option<bool> {
+        self.sittings.iter().try_fold(true, |all, sitting| sitting.agrees().map(|agrees| all && agrees))
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self, shows_all: bool) -> String {
+        let one = |sitting: &Sitting<'_>| {
+            let mut text = String::new();
+            // Writing to a string does not fail.
+            let _ = sitting.write(&mut text, self.elapsed, shows_all);
+            text
+        };
+        self.sittings.iter().map(one).collect::<Vec<_>>().join("\n")
+    }
+
+    /// For programs: for each engine a line for it, a line a cell, and one for the control.
+    ///
+    /// # Errors
+    /// None that text and numbers can have.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        let mut lines = Vec::new();
+        self.sittings.iter().try_for_each(|sitting| sitting.write_json(&mut lines))?;
         Ok(lines.into_iter().map(|line| line + "\n").collect())
     }
 }
@@ -247,6 +272,9 @@ struct EngineRecord<'r> {
     schema: u32,
     engine: &'r str,
     description: &'r str,
+    /// Whose tables its processor walks: `tables`, `shadow`, `emulated` or `unknown`.
+    walks: &'r str,
+    evidence: Option<&'r str>,
 }
 
 #[derive(Serialize)]
@@ -261,6 +289,7 @@ struct Record<'r> {
     tables: usize,
     placed: usize,
     differences: Vec<String>,
+    engine: &'r str,
 }
 
 #[derive(Serialize)]
@@ -270,9 +299,10 @@ struct ControlRecord<'r> {
     differences: Option<usize>,
     pages: Option<u64>,
     text: Option<&'r String>,
+    engine: &'r str,
 }
 
-fn cell_record(cell: &CellJudgement) -> Record<'_> {
+fn cell_record<'r>(engine: &'r str, cell: &'r CellJudgement) -> Record<'r> {
     let CellJudgement { strategy, layout, backend, standing } = cell;
     let (judgement, text) = match standing {
         Standing::Judged(judged) if judged.differences.is_empty() => ("agrees", None),
@@ -296,5 +326,6 @@ fn cell_record(cell: &CellJudgement) -> Record<'_> {
         placed: judged.map_or(0, |judged| judged.n_placed),
         differences: judged
             .map_or_else(Vec::new, |judged| judged.differences.iter().map(ToString::to_string).collect()),
+        engine,
     }
 }

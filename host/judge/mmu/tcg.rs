@@ -5,6 +5,7 @@
 //! every frame of a layout can be what it is there. The processor starts at the reset vector as a real one does. The
 //! memory is ours, given by the descriptor's path under /proc; what the guest found is read from it afterwards.
 
+use super::Processor;
 use super::image::Image;
 use crate::judge::engine::{self, EngineError, Qemu, Unavailable};
 use rustix::process::getpid;
@@ -14,8 +15,8 @@ use std::time::Duration;
 /// Its name in `PGTLAB_REQUIRE` and in records.
 pub const NAME: &str = "tcg";
 
-/// Physical address bits of the processor that it emulates, of every model.
-pub(super) const ADDRESS_BITS: u32 = 40;
+/// The processor that it emulates; the width of addresses is that of every model.
+pub(super) const PROCESSOR: Processor = Processor { address_bits: 40, has_gib_pages: true };
 
 /// The processor: all that is emulated, but for five levels of tables and for the guards of user pages, which the
 /// kernel's own accesses must not meet; with a number, which boards give it otherwise.

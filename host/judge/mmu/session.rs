@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every strategy at every place before processors: each cell is booted once, in a worker, and its tables are put before
+//! one engine after the other.
+
+use super::report::{CellJudgement, Control, Standing};
+use super::{Engine, MmuError, WriteProtect, judge};
+use crate::baseline::cell_name;
+use crate::matrix::{self, Contestant, Place};
+use crate::protocol::{Request, Want};
+use crate::record::Verdict;
+use crate::spawn::{Limits, run_cell};
+use pgtlab_core::ops::Ops;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::time::{Duration, Instant};
+
+/// What one engine said.
+#[derive(Debug)]
+pub struct Sitting<'e> {
+    /// The engine.
+    pub engine: &'e Engine,
+    /// The cells, sorted.
+    pub cells: Vec<CellJudgement>,
+    /// The control; none if no cell has a page that may not be written.
+    pub control: Option<Control>,
+    /// How long it took over the cells, added up over all that ran at once.
+    pub taken: Duration,
+}
+
+type Pair<'c> = (&'c Contestant, &'c Place);
+/// What one engine said of a cell, and how long that took.
+type Timed = (Standing, Duration);
+
+/// Puts every strategy at every place before the engines; `done` is told of each cell.
+///
+/// # Errors
+/// The threads cannot be started.
+pub fn run<'e>(
+    engines: &'e [Engine],
+    contestants: &[Contestant],
+    places: &[Place],
+    (jobs, limits): (usize, &Limits),
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<Sitting<'e>>, rayon::ThreadPoolBuildError> {
+    let mut pairs: Vec<Pair<'_>> =
+        places.iter().flat_map(|place| contestants.iter().map(move |contestant| (contestant, place))).collect();
+    // The memory of large machines is what takes time, and is best not at the end.
+    pairs.sort_by_key(|(_, place)| std::cmp::Reverse(place.ram_bytes()));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(pairs.len()).min(matrix::MOST_JOBS));
+    let one = |pair: &Pair<'_>| {
+        let standings = standings(engines, pair, limits, WriteProtect::On);
+        done();
+        standings
+    };
+    let judged: Vec<Vec<Timed>> = pool.build()?.install(|| pairs.par_iter().with_max_len(1).map(one).collect());
+    let sitting =
+        |(at, engine)| sitting(engine, pairs.iter().zip(judged.iter().map(|standings| &standings[at])), limits);
+    Ok(engines.iter().enumerate().map(sitting).collect())
+}
+
+fn sitting<'e, 'c>(
+    engine: &'e Engine,
+    judged: impl Iterator<Item = (&'c Pair<'c>, &'c Timed)> + Clone,
+    limits: &Limits,
+) -> Sitting<'e> {
+    let cell = |(contestant, place): &Pair<'_>, standing| {
+        CellJudgement::new(contestant.label(), place.layout.clone(), place.backend.name(), standing)
+    };
+    let controlled = judged.clone().find(|(_, (standing, _))| standing.has_read_only());
+    let control = controlled.map(|(pair, (standing, _))| {
+        let mut off = standings(std::slice::from_ref(engine), pair, limits, WriteProtect::Off);
+        let outcome = off.pop().map_or_else(|| standing.clone(), |(outcome, _)| outcome);
+        Control::new(cell(pair, standing.clone()).name(), outcome)
+    });
+    let taken = judged.clone().map(|(_, (_, taken))| *taken).sum();
+    let mut cells: Vec<CellJudgement> = judged.map(|(pair, (standing, _))| cell(pair, standing.clone())).collect();
+    cells.sort_by(|a, b| a.key().cmp(&b.key()));
+    Sitting { engine, cells, control, taken }
+}
+
+/// Boots a cell in a worker, and puts the tables it left before each engine.
+fn standings(engines: &[Engine], (contestant, place): &Pair<'_>, limits: &Limits, protect: WriteProtect) -> Vec<Timed> {
+    let ops = match &place.text {
+        Ok(layout) => ops(contestant, layout.clone(), limits),
+        Err(why) => Err(Standing::Skipped(why.clone())),
+    };
+    let judged = |engine: &Engine| {
+        let started = Instant::now();
+        let standing = match &ops {
+            Ok(ops) => standing(engine, ops, protect),
+            Err(standing) => standing.clone(),
+        };
+        (standing, started.elapsed())
+    };
+    engines.iter().map(judged).collect()
+}
+
+/// What a cell had done to the MMU, or why there is nothing to judge.
+fn ops(contestant: &Contestant, layout: String, limits: &Limits) -> Result<Ops, Standing> {
+    let request = Request {
+        plugin: contestant.plugin.clone(),
+        strategy: contestant.name.clone(),
+        options: contestant.options.clone(),
+        layout,
+        want: Want::Ops,
+    };
+    let reply = run_cell(&request, limits).map_err(|error| Standing::Failed(error.to_string()))?;
+    if reply.text.is_empty() {
+        let text = reply.record.text.clone().unwrap_or_default();
+        return Err(match reply.record.verdict {
+            Verdict::Error => Standing::Failed(format!("{}: {text}", cell_name(&reply.record))),
+            _ => Standing::Skipped(format!("the strategy left no tables: {text}")),
+        });
+    }
+    Ops::parse(&reply.text).map_err(|error| Standing::Failed(MmuError::from(error).to_string()))
+}
+
+fn standing(engine: &Engine, ops: &Ops, protect: WriteProtect) -> Standing {
+    match judge(engine, ops, protect) {
+        Ok(Ok(judged)) => Standing::Judged(judged),
+        Ok(Err(not_judged)) => Standing::Skipped(not_judged.to_string()),
+        Err(error) => Standing::Failed(error.to_string()),
+    }
+}
