@@ -20,7 +20,7 @@ use std::process::Command;
 /// The engines that are there.
 #[track_caller]
 fn engines(choice: Choice) -> Vec<Engine> {
-    choice.engines(|why| eprintln!("{why}")).unwrap_or_else(|why| panic!("PGTLAB_REQUIRE names it: {why}"))
+    choice.engines(|_, why| eprintln!("{why}")).unwrap_or_else(|why| panic!("PGTLAB_REQUIRE names it: {why}"))
 }
 
 fn ops(strategy: &str, layout: &str, backend: &str) -> Ops {
@@ -74,6 +74,12 @@ fn read_only_pages_left_behind_are_read_only() {
 fn tables_of_xens_own_and_frames_of_the_machine_are_reached() {
     // Its first tables of level 1 fill more frames than the builder set aside for them; dom0 maps holes 1:1.
     check("unfixed", "09-xen-dom0-16g-holes", "xen");
+}
+
+#[test]
+fn a_full_table_that_may_be_executed_is_executed() {
+    // A boot leaf that is writable and executable maps tables without an empty entry.
+    check("linux-3-9", "vm-5.6-efi-mixed-mode-3g", "xen");
 }
 
 #[test]

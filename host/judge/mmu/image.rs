@@ -353,15 +353,16 @@ impl Image {
         Ok(Probe { data: address + MARK_AT, code, ..Probe::default() })
     }
 
-    /// Where in a frame an instruction may be executed: where there are zeros, which add to a byte of the guest's own.
-    /// In a page without any the first entry is executed, of which no kind writes anywhere else.
+    /// Where in a frame an instruction may be executed: at two zeros, which add to a byte of the guest's own. Every
+    /// entry of a table has them somewhere in its upper half; what is no table and has none executes its first bytes.
     fn harmless(&self, ops: &Ops, tables: &TableStore, frame: u64) -> io::Result<u64> {
         let words: Vec<u64> = match tables.at(Pfn::new(frame)) {
             Some(id) => self.words_of(ops, tables, tables.get(id)),
             None => self.read::<512>(frame * PAGE)?.to_vec(),
         };
-        let zeros = words.windows(2).position(|words| words == [0, 0]);
-        Ok(zeros.map_or(0, |at| at as u64 * ENTRY))
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let zeros = bytes.windows(2).position(|bytes| bytes == [0, 0]);
+        Ok(zeros.map_or(0, |at| at as u64))
     }
 
     fn write(&self, at: u64, words: &[u64]) -> io::Result<()> {
