@@ -19,11 +19,12 @@ use std::sync::LazyLock;
 const EXIT_CODES: &str = "\
 Exit status:
   0  reported, whatever the report says
-  1  compare: the cells differ from the baseline; prove: a counterexample was found;
+  1  compare: the cells differ from the baseline, or a judge differs (--judged);
+     prove: a counterexample was found;
      conform: the plugin falls short; inspect: the plugin cannot be loaded;
      replay: a line differs; judge: the judge differs
-  2  bad input, or pgtlab itself failed; compare leaves out files that are no plugins
-     and reports the rest all the same
+  2  bad input, a judge's engine that PGTLAB_REQUIRE names is missing, or pgtlab itself or
+     an engine failed; compare leaves out files that are no plugins and reports the rest
   3  judge: the judge is not to be had on this machine";
 
 const REPORT_EXIT_CODES: &str = "\
@@ -316,6 +317,12 @@ pub struct Compare {
     /// The JSON of an earlier run: show which cells changed, and exit with 1 if any did
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
+    /// Put the cells before the judges that this machine has too: a processor (`judge mmu`) and Xen (`judge xen`)
+    #[arg(long)]
+    pub judged: bool,
+    /// Which processor that is
+    #[arg(long, value_name = "E", default_value = "auto", requires = "judged")]
+    pub engine: judge::EngineArg,
     /// List every cell where boots fail, however many
     #[arg(long)]
     pub all: bool,

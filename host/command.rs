@@ -2,6 +2,7 @@
 //! What the commands do. [`main`] is the program: it reads the command line, does what it says, and turns
 //! every error into one message and an exit status.
 
+mod bench;
 mod cell;
 mod compare;
 mod conform;
@@ -49,7 +50,7 @@ use std::time::Duration;
 
 /// Reported.
 const DONE: u8 = 0;
-/// The cells differ from the baseline.
+/// The cells differ from the baseline, or a judge from the model.
 const DIFFERENT: u8 = 1;
 /// Bad input, or our own failure.
 const FAILED: u8 = 2;

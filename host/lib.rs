@@ -16,6 +16,7 @@ pub mod input;
 pub mod inspect;
 pub mod install;
 pub mod judge;
+pub mod judged;
 pub mod live;
 pub mod load;
 pub mod matrix;

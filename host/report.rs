@@ -7,10 +7,11 @@ pub mod markdown;
 pub mod text;
 
 use crate::baseline::Comparison;
+use crate::judged::{Judged, Mark};
 use crate::matrix::{Contestant, Place};
 use crate::options::shown;
 use crate::record::CellRecord;
-use crate::summary::Summary;
+use crate::summary::{Row, Summary};
 use std::time::Duration;
 
 /// All that a report is made from.
@@ -28,6 +29,8 @@ pub struct Report<'r> {
     pub n_32_bit: usize,
     /// The difference from a baseline, if one was given.
     pub comparison: Option<&'r Comparison>,
+    /// What judges say of the cells, if they were asked.
+    pub judged: Option<&'r Judged>,
     /// Whether rows are listed however many there are.
     pub shows_all: bool,
     /// How long it took, if that is to be shown: never where the output is kept.
@@ -40,6 +43,13 @@ impl Report<'_> {
     pub fn short<'s>(&'s self, strategy: &'s str) -> &'s str {
         let found = self.contestants.iter().find(|contestant| contestant.name == strategy);
         found.map_or(strategy, |contestant| &contestant.short)
+    }
+
+    /// What judges say of a strategy on machines that are shown as one.
+    #[must_use]
+    pub fn mark<'s>(&self, strategy: &str, rows: impl Iterator<Item = &'s Row>) -> Mark {
+        let places = rows.map(|row| (&*row.layout, &*row.backend));
+        self.judged.map_or(Mark::None, |judged| judged.mark(strategy, places))
     }
 
     /// Strategies with options that are not the defaults: a line for each.

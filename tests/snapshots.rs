@@ -264,6 +264,7 @@ fn check_readme(contestants: &[Contestant], places: &[Place], n_32_bit: usize) -
         places,
         n_32_bit,
         comparison: None,
+        judged: None,
         shows_all: false,
         elapsed: None,
     };

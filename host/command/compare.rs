@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab compare`: the matrix, reported.
 
+use super::bench::Bench;
 use super::output::Output;
 use super::{CommandError, DIFFERENT, DONE, FAILED, jobs, limits, progress, warn, what_if};
 use crate::baseline::{Baseline, Comparison};
 use crate::cli::{Compare, Format, Global};
 use crate::corpus::{self, Source};
 use crate::discover;
+use crate::judged::Judged;
 use crate::load::LoadError;
 use crate::matrix::{self, Contestant, Place};
 use crate::options;
@@ -38,10 +40,12 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     }
     let baseline = asked.baseline.as_deref().map(Baseline::read).transpose()?;
     let output = Output::open(asked.output.as_deref())?;
+    let bench = asked.judged.then(|| Bench::find(asked.engine.choice())).transpose()?;
 
     warn(global, &sources);
     what_if::tell_all(global, &sources, backend, &asked.what_if);
     let records = run(global, &mut contestants, &places, &mut refused)?;
+    let judged = bench.map(|bench| bench.judge(global, &contestants, &places)).transpose()?;
     let comparison =
         baseline.map(|baseline| baseline.compare(&records, |record| is_asked(record, asked, &contestants, &sources)));
     let report = Report {
@@ -51,6 +55,7 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
         places: &places,
         n_32_bit: sources.iter().filter(|source| source.machine.is_32_bit()).count(),
         comparison: comparison.as_ref(),
+        judged: judged.as_ref(),
         shows_all: asked.all,
         elapsed: (asked.output.is_none() && stdout().is_terminal()).then(|| started.elapsed()),
     };
@@ -58,16 +63,20 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
         Format::Text => output.write(&text::render(&report))?,
         Format::Markdown => output.write(&markdown::render(&report))?,
         Format::Json => {
-            output.write(&json::render(&records)?)?;
+            output.write(&match &judged {
+                None => json::render(&records)?,
+                Some(judged) => json::render_judged(&records, judged)?,
+            })?;
             if let Some(comparison) = &comparison {
                 tell(comparison, asked.all);
             }
+            judged.iter().flat_map(|judged| &judged.0).for_each(|judge| anstream::eprintln!("{judge}"));
         }
     }
     for error in &refused {
         anstream::eprintln!("error: {error}\nthe report is of the other strategies");
     }
-    Ok(if refused.is_empty() { exit_status(&records, comparison.as_ref()) } else { FAILED })
+    Ok(if refused.is_empty() { exit_status(&records, comparison.as_ref(), judged.as_ref()) } else { FAILED })
 }
 
 /// Runs the cells. A plugin that cannot be loaded is bad input and has no cells: it leaves the contestants.
@@ -124,12 +133,36 @@ fn tell(comparison: &Comparison, shows_all: bool) {
     }
 }
 
-fn exit_status(records: &[CellRecord], comparison: Option<&Comparison>) -> u8 {
-    if records.iter().any(|record| Word::of(record.verdict) == Word::Error) {
+fn exit_status(records: &[CellRecord], comparison: Option<&Comparison>, judged: Option<&Judged>) -> u8 {
+    let has_failed = records.iter().any(|record| Word::of(record.verdict) == Word::Error);
+    if has_failed || judged.is_some_and(Judged::has_failed) {
         FAILED
-    } else if comparison.is_some_and(Comparison::is_different) {
+    } else if comparison.is_some_and(Comparison::is_different) || judged.is_some_and(Judged::is_different) {
         DIFFERENT
     } else {
         DONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judged::{Judge, Opinion};
+
+    #[track_caller]
+    fn check(opinion: Opinion, fault: Option<&str>, status: u8) {
+        let mut judge = Judge::new("Xen".to_owned(), Ok("Xen 4.17".to_owned()));
+        judge.say("hook", ("a", "xen"), opinion);
+        judge.fault = fault.map(str::to_owned);
+        assert_eq!(exit_status(&[], None, Some(&Judged(vec![judge]))), status);
+    }
+
+    #[test]
+    fn a_judge_that_differs_is_a_difference_and_one_that_failed_a_failure() {
+        check(Opinion::Agrees, None, DONE);
+        check(Opinion::NotJudged("the boot died".to_owned()), None, DONE);
+        check(Opinion::Differs("a page".to_owned()), None, DIFFERENT);
+        check(Opinion::Agrees, Some("the control agrees"), DIFFERENT);
+        check(Opinion::Failed("no end".to_owned()), None, FAILED);
     }
 }

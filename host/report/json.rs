@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! JSON lines: a record a line, as [`CellRecord`] has its keys; a check of the conformance kit a line.
 
+use crate::judged::Judged;
 use crate::record::CellRecord;
 use pgtlab_core::conform::{self, Entry};
 use serde::Serialize;
@@ -52,15 +53,41 @@ pub fn render_checks(report: &conform::Report) -> Result<String, serde_json::Err
         .collect()
 }
 
+/// A record, and what each judge says of its cell.
+#[derive(Serialize)]
+struct JudgedRecord<'r> {
+    #[serde(flatten)]
+    record: &'r CellRecord,
+    judgements: Vec<JudgementLine<'r>>,
+}
+
+#[derive(Serialize)]
+struct JudgementLine<'r> {
+    judge: String,
+    judgement: &'static str,
+    text: Option<&'r str>,
+}
+
 /// Renders the records.
 ///
 /// # Errors
 /// None that the record's types can cause.
 pub fn render(records: &[CellRecord]) -> Result<String, serde_json::Error> {
-    let mut out = String::new();
-    for record in records {
-        out.push_str(&serde_json::to_string(record)?);
-        out.push('\n');
-    }
-    Ok(out)
+    records.iter().map(|record| serde_json::to_string(record).map(|line| line + "\n")).collect()
+}
+
+/// Renders the records, each with an array `judgements`: what each judge says of the cell.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_judged(records: &[CellRecord], judged: &Judged) -> Result<String, serde_json::Error> {
+    let line = |record| {
+        let judgements = judged.of(record).map(|(judge, judgement, text)| JudgementLine {
+            judge: judge.name.to_lowercase(),
+            judgement,
+            text,
+        });
+        serde_json::to_string(&JudgedRecord { record, judgements: judgements.collect() }).map(|line| line + "\n")
+    };
+    records.iter().map(line).collect()
 }

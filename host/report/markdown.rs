@@ -3,6 +3,7 @@
 
 use super::{Report, conclusion, count, mib, text, thousands};
 use crate::baseline::Comparison;
+use crate::judged::{Judged, LEGEND};
 use crate::summary::{Counts, Group, Row, Summary, Word};
 use std::fmt::{self, Write};
 
@@ -46,6 +47,7 @@ fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {
         write_comparison(out, comparison, report.shows_all)?;
     }
     write_totals(out, summary)?;
+    report.judged.map_or(Ok(()), |judged| write_judged(out, summary, judged))?;
     write_groups(out, report)
 }
 
@@ -99,6 +101,40 @@ fn write_totals(out: &mut String, summary: &Summary) -> fmt::Result {
     Ok(())
 }
 
+fn write_judged(out: &mut String, summary: &Summary, judged: &Judged) -> fmt::Result {
+    write!(out, "\n### Judged, in cells\n\n| strategy |")?;
+    judged.0.iter().try_for_each(|judge| write!(out, " {}: agrees | differs | not judged |", escaped(&judge.name)))?;
+    writeln!(out, "\n|---|{}", "--:|".repeat(3 * judged.0.len()))?;
+    for line in &summary.lines {
+        write!(out, "| {} |", escaped(&line.strategy))?;
+        for judge in &judged.0 {
+            match judge.tally(&line.strategy) {
+                Some(tally) => {
+                    write!(out, " {} | {} | {} |", tally.agrees, tally.differs, tally.not_judged + tally.failed)?;
+                }
+                None => write!(out, " - | - | - |")?,
+            }
+        }
+        writeln!(out)?;
+    }
+    writeln!(out)?;
+    for judge in &judged.0 {
+        let name = escaped(&judge.name);
+        match &judge.seated {
+            Ok(description) => writeln!(out, "- {name}: {}", escaped(description))?,
+            Err(why) => writeln!(out, "- {name} is not to be had here: {}", escaped(why))?,
+        }
+        judge.fault.as_ref().map_or(Ok(()), |fault| writeln!(out, "  - {}", escaped(fault)))?;
+        for (why, n) in judge.reasons() {
+            writeln!(out, "  - not judged: {}: {}", count(n, "cell", "cells"), escaped(why))?;
+        }
+        for (cell, text) in judge.differing() {
+            writeln!(out, "  - differs on {}: {}", escaped(&cell), escaped(text))?;
+        }
+    }
+    Ok(())
+}
+
 fn write_groups(out: &mut String, report: &Report<'_>) -> fmt::Result {
     let summary = report.summary;
     if summary.groups.is_empty() {
@@ -111,8 +147,12 @@ fn write_groups(out: &mut String, report: &Report<'_>) -> fmt::Result {
     writeln!(out, "\n|--:|---|{}", "---|".repeat(summary.lines.len()))?;
     for group in &summary.groups {
         write!(out, "| {} | {} |", group.rows.len(), names(group, report.shows_all))?;
-        for word in &group.words {
-            write!(out, " {} |", word.map_or("-", Word::text))?;
+        for (word, line) in group.words.iter().zip(&summary.lines) {
+            let mark = report.mark(&line.strategy, group.rows.iter()).text();
+            match word {
+                Some(word) => write!(out, " {word}{mark} |")?,
+                None => write!(out, " - |")?,
+            }
         }
         writeln!(out)?;
     }
@@ -122,6 +162,9 @@ fn write_groups(out: &mut String, report: &Report<'_>) -> fmt::Result {
             let reasons = summary.reasons.get(&word).map(|reasons| text::reasons_text(reasons)).unwrap_or_default();
             writeln!(out, "- `{word}`: {}", escaped(&format!("{}{reasons}", word.meaning())))?;
         }
+    }
+    if report.judged.is_some() {
+        writeln!(out, "- {LEGEND}")?;
     }
     Ok(())
 }

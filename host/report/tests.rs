@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::baseline::Baseline;
+use crate::judge::engine::Unavailable;
+use crate::judged::{Judge, Opinion};
 use crate::record::{FindingRecord, MeasuresRecord, Verdict};
 use pgtlab_core::layout::Backend;
 use std::path::PathBuf;
@@ -83,6 +85,31 @@ fn few() -> (Vec<Contestant>, Vec<CellRecord>) {
     (contestants, records)
 }
 
+/// A processor that agrees on all it was asked, a Xen that differs once, and a judge that is not there.
+fn judged() -> Judged {
+    let description = "KVM of Linux 6.12.9, kvm_intel with EPT; the processor walks these tables";
+    let mut mmu = Judge::new("MMU/KVM".to_owned(), Ok(description.to_owned()));
+    let mut xen = Judge::new("Xen".to_owned(), Ok("4.17.7, QEMU emulator version 7.2.22".to_owned()));
+    let (contestants, records) = few();
+    for record in &records {
+        let place = (&*record.layout, &*record.backend);
+        let opinion = match record.verdict {
+            Verdict::Panics => Opinion::NotJudged("the boot died before its tables were finished".to_owned()),
+            Verdict::Skipped => Opinion::NotJudged("no room for Xen's boot objects".to_owned()),
+            _ => Opinion::Agrees,
+        };
+        mmu.say(&record.strategy, place, opinion.clone());
+        if record.backend == "xen" {
+            let differs = record.layout == "10-xen-512m" && record.strategy == contestants[1].name;
+            let text = "pin 1f40 L1: predicted 0, Xen answers -22".to_owned();
+            xen.say(&record.strategy, place, if differs { Opinion::Differs(text) } else { opinion });
+        }
+    }
+    let missing =
+        Unavailable { what: "QEMU", why: "no qemu-system-x86_64".to_owned(), hint: "`just engines` unpacks it" };
+    Judged(vec![mmu, Judge::unavailable("MMU/TCG", &missing), xen])
+}
+
 fn rendered(
     contestants: &[Contestant],
     records: &[CellRecord],
@@ -96,6 +123,7 @@ fn rendered(
         places: &[],
         n_32_bit: 1,
         comparison: None,
+        judged: None,
         shows_all,
         elapsed: None,
     };
@@ -277,9 +305,8 @@ fn markdown_says_the_same_with_the_differences() {
     let baseline = Baseline::parse(&text, "main.json".to_owned()).expect("what is written is read again");
     let comparison = baseline.compare(&records, |_| true);
     let text = rendered(&contestants, &records, false, |report| {
-        let Report { records, summary, contestants, places, n_32_bit, shows_all, elapsed, .. } = *report;
         let comparison = Some(&comparison);
-        markdown::render(&Report { records, summary, contestants, places, n_32_bit, comparison, shows_all, elapsed })
+        markdown::render(&Report { comparison, ..*report })
     });
     insta::assert_snapshot!(text, @r#"
     ## pgtlab: which fix boots on which machine
@@ -324,6 +351,142 @@ fn markdown_says_the_same_with_the_differences() {
     - `FAULT`: a write met a page that is read-only or not mapped: NODE\_DATA (3)
     - `PANIC`: the kernel gave up itself: Cannot find space for the kernel page tables (1)
     "#);
+}
+
+#[test]
+fn judges_have_a_column_each_and_a_mark_behind_each_word() {
+    let (contestants, records) = few();
+    let judged = judged();
+    let text = |report: &Report<'_>| text::render(&Report { judged: Some(&judged), ..*report });
+    let text = rendered(&contestants, &records, false, text);
+    fits(&text);
+    insta::assert_snapshot!(text, @"
+    5 layouts, 3 strategies: 2 native and 3 Xen cells each
+    1 cell is skipped: no room for Xen's boot objects
+    1 machine with a 32-bit kernel, run as 64-bit
+
+                                native          Xen most pages  most crash
+    strategy               boots  dies  boots  dies    left RO   room lost
+    unfixed                    2     0      0     3      2,089       0 MiB
+    revert-high-placement      1     1      3     0          0     392 MiB
+    semantic-builder           2     0      3     0          0       0 MiB
+
+    rules broken, in cells  Reach  Guard  Claim Return  Cover Progress  Least
+    unfixed                     -      -      5      -      -        -      -
+    revert-high-placement       -      -      5      -      -        -      -
+    semantic-builder            -      -      -      -      -        -      -
+
+    where they differ                                     unfixed revert semantic
+    05-xen-ec2-7680m                              Xen     FAULT+  ok+    ok+
+    10-xen-512m                                   Xen     FAULT+  ok!    ok+
+    dom0-3.8+-h61m-8g-init_mem_mapping-regression Xen     FAULT+  ok+    ok+
+    18-native-256g-low1g-4k                       native  ok+     PANIC  ok+
+
+    FAULT   a write met a page that is read-only or not mapped: NODE_DATA (3)
+    PANIC   the kernel gave up itself: Cannot find space for the kernel page tables
+            (1)
+    + behind a word: every judge that was asked of the cell agrees; !: one differs
+
+    judged, in cells                 MMU/KVM            MMU/TCG                Xen
+    strategy              agrees differs not agrees differs not agrees differs not
+    unfixed                    5       0   1      -       -   -      3       0   1
+    revert-high-placement      4       0   2      -       -   -      2       1   1
+    semantic-builder           5       0   1      -       -   -      3       0   1
+
+    MMU/KVM: KVM of Linux 6.12.9, kvm_intel with EPT; the processor walks these
+      tables
+      not judged: no room for Xen's boot objects (3); the boot died before its
+        tables were finished (1)
+    MMU/TCG: not to be had here: no qemu-system-x86_64; `just engines` unpacks it
+    Xen: 4.17.7, QEMU emulator version 7.2.22
+      not judged: no room for Xen's boot objects (3)
+      differs on revert-high-placement/10-xen-512m@xen: pin 1f40 L1: predicted 0,
+        Xen answers -22
+
+    Only semantic-builder boots every machine here; it breaks no rule.
+    Why a cell died: pgtlab explain unfixed 05-xen-ec2-7680m --backend xen
+    ");
+    let markdown = |report: &Report<'_>| markdown::render(&Report { judged: Some(&judged), ..*report });
+    let markdown = rendered(&contestants, &records, false, markdown);
+    let from = markdown.find("### Judged").unwrap_or_default();
+    insta::assert_snapshot!(&markdown[from..], @r"
+    ### Judged, in cells
+
+    | strategy | MMU/KVM: agrees | differs | not judged | MMU/TCG: agrees | differs | not judged | Xen: agrees | differs | not judged |
+    |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+    | unfixed | 5 | 0 | 1 | - | - | - | 3 | 0 | 1 |
+    | revert-high-placement | 4 | 0 | 2 | - | - | - | 2 | 1 | 1 |
+    | semantic-builder | 5 | 0 | 1 | - | - | - | 3 | 0 | 1 |
+
+    - MMU/KVM: KVM of Linux 6.12.9, kvm\_intel with EPT; the processor walks these tables
+      - not judged: 3 cells: no room for Xen's boot objects
+      - not judged: 1 cell: the boot died before its tables were finished
+    - MMU/TCG is not to be had here: no qemu-system-x86\_64; \`just engines\` unpacks it
+    - Xen: 4.17.7, QEMU emulator version 7.2.22
+      - not judged: 3 cells: no room for Xen's boot objects
+      - differs on revert-high-placement/10-xen-512m@xen: pin 1f40 L1: predicted 0, Xen answers -22
+
+    ### Where not all boot
+
+    | cells | layout | unfixed | revert | semantic |
+    |--:|---|---|---|---|
+    | 3 | 05-xen-ec2-7680m@xen<br>10-xen-512m@xen<br>dom0-3.8+-h61m-8g-init\_mem\_mapping-regression@xen | FAULT+ | ok! | ok+ |
+    | 1 | 18-native-256g-low1g-4k@native | ok+ | PANIC | ok+ |
+
+    - `FAULT`: a write met a page that is read-only or not mapped: NODE\_DATA (3)
+    - `PANIC`: the kernel gave up itself: Cannot find space for the kernel page tables (1)
+    - + behind a word: every judge that was asked of the cell agrees; !: one differs
+    ");
+}
+
+#[test]
+fn thirteen_strategies_before_three_judges_fit_80_columns() {
+    let (contestants, records) = many();
+    let judged = judged();
+    fits(&rendered(&contestants, &records, false, |report| text::render(&Report { judged: Some(&judged), ..*report })));
+}
+
+#[test]
+fn a_control_that_agrees_is_told_with_its_judge() {
+    let (contestants, records) = few();
+    let mut judged = judged();
+    let fault = "unfixed/10-xen-512m@xen agrees with write protection off: nothing was judged at all";
+    judged.0[0].fault = Some(fault.to_owned());
+    let text =
+        rendered(&contestants, &records, false, |report| text::render(&Report { judged: Some(&judged), ..*report }));
+    assert!(text.replace("\n    ", " ").contains(fault), "{text}");
+    let line = judged.0[0].to_string();
+    assert_eq!(line, format!("MMU/KVM: agrees on 14 cells, differs on 0, 4 not judged, 0 failed; {fault}"));
+}
+
+#[test]
+fn a_record_has_what_each_judge_says_of_its_cell() {
+    let (_, records) = few();
+    let text = json::render_judged(&records, &judged()).expect("records are JSON");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+    assert_eq!(lines.len(), records.len());
+    let of = |strategy: &str, layout: &str| {
+        let is_it = |line: &&serde_json::Value| line["strategy"] == strategy && line["layout"] == layout;
+        lines.iter().find(is_it).map(|line| line["judgements"].to_string()).unwrap_or_default()
+    };
+    let missing =
+        r#"{"judge":"mmu/tcg","judgement":"unavailable","text":"no qemu-system-x86_64; `just engines` unpacks it"}"#;
+    assert_eq!(
+        of("revert-high-placement", "10-xen-512m"),
+        format!(
+            r#"[{{"judge":"mmu/kvm","judgement":"agrees","text":null}},{missing},{{"judge":"xen","judgement":"differs","text":"pin 1f40 L1: predicted 0, Xen answers -22"}}]"#
+        )
+    );
+    assert_eq!(
+        of("revert-high-placement", "18-native-256g-low1g-4k"),
+        format!(
+            r#"[{{"judge":"mmu/kvm","judgement":"not-judged","text":"the boot died before its tables were finished"}},{missing}]"#
+        )
+    );
+    // What is written with judgements is a baseline too.
+    let baseline = Baseline::parse(&text, "judged.json".to_owned()).expect("what is written is read again");
+    assert!(!baseline.compare(&records, |_| true).is_different());
 }
 
 #[test]

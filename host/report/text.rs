@@ -3,9 +3,11 @@
 //!
 //! Colour only repeats a word that is printed anyway.
 
+mod judged;
 mod rows;
 
 use super::{Report, WIDTH, conclusion, count, mib, thousands, wrapped};
+use crate::judged::LEGEND;
 use crate::summary::{Counts, Line, Summary, Word};
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Write};
@@ -38,6 +40,13 @@ fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {
         rows::write_rows(out, report)?;
         writeln!(out)?;
         write_legend(out, summary)?;
+        if report.judged.is_some() {
+            writeln!(out, "{LEGEND}")?;
+        }
+    }
+    if let Some(judged) = report.judged {
+        writeln!(out)?;
+        judged::write_judged(out, report, judged)?;
     }
     if let Some(comparison) = report.comparison {
         writeln!(out)?;

@@ -18,7 +18,7 @@ pub(super) fn mmu(global: &Global, asked: &JudgeMmu) -> Result<u8, CommandError>
     let backend = asked.backend.map(Backend::from);
     let typed = Typed::new(&asked.cells, backend)?;
     typed.begin(global, backend)?;
-    let engines = asked.engine.choice().engines(told)?;
+    let engines = asked.engine.choice().engines(|_, missing| told(missing))?;
     if engines.is_empty() {
         return Ok(UNAVAILABLE);
     }

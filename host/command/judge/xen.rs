@@ -4,6 +4,7 @@
 use super::{DIFFERENT, DONE, Typed, UNAVAILABLE, conclude, found};
 use crate::cli::Global;
 use crate::cli::judge::JudgeXen;
+use crate::command::bench::XEN_MEMORY_MIB;
 use crate::command::output::{Output, print};
 use crate::command::{CommandError, jobs, limits, progress};
 use crate::judge::xen::machine::Machine;
@@ -16,14 +17,12 @@ use pgtlab_core::layout::Backend;
 use pgtlab_core::mmu::guest::Request;
 use std::time::Instant;
 
-/// RAM of the machine that cells are put before: some 130,000 tables fit.
-const MEMORY_MIB: u64 = 1024;
 /// Scenarios that are put to Xen in one boot.
 const SCENARIOS_A_BOOT: u64 = 4000;
 
 pub(super) fn xen(global: &Global, asked: &JudgeXen) -> Result<u8, CommandError> {
     let Some(machine) = found(Machine::find(), "xen")? else { return Ok(UNAVAILABLE) };
-    let machine = machine.with_memory(MEMORY_MIB);
+    let machine = machine.with_memory(XEN_MEMORY_MIB);
     if asked.random { random(global, asked, &machine) } else { cells(global, asked, &machine) }
 }
 

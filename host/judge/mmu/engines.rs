@@ -30,12 +30,12 @@ enum Meant {
 }
 
 impl Choice {
-    /// The engines that are meant, as far as they can be had; `told` is told of each that cannot.
+    /// The engines that are meant, as far as they can be had; `told` is told the name of each that cannot, and why.
     ///
     /// # Errors
     /// One that is meant cannot be had, and `PGTLAB_REQUIRE` names it.
-    pub fn engines(self, told: impl Fn(&Unavailable)) -> Result<Vec<Engine>, Unavailable> {
-        let find = |name: &&'static str| unless_required(find(name), name, &told).transpose();
+    pub fn engines(self, told: impl Fn(&'static str, &Unavailable)) -> Result<Vec<Engine>, Unavailable> {
+        let find = |name: &&'static str| unless_required(find(name), name, |why| told(name, why)).transpose();
         match self.meant(is_required) {
             Meant::Each(names) => names.iter().filter_map(find).collect(),
             Meant::First(names) => names.iter().find_map(find).into_iter().collect(),

@@ -85,6 +85,17 @@ impl Control {
         };
         Self { cell, outcome }
     }
+
+    /// Why nothing that was judged counts, if it does not.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let Self { cell, outcome } = self;
+        match outcome {
+            Ok((0, _)) => Some(format!("{cell} agrees with write protection off: nothing was judged at all")),
+            Ok(_) => None,
+            Err(why) => Some(format!("{cell} with write protection off: {why}")),
+        }
+    }
 }
 
 /// All of it.

@@ -3,6 +3,7 @@
 //! that fits, otherwise a column per kind of row.
 
 use super::{cut, name_width, style};
+use crate::judged::Mark;
 use crate::report::{Report, WIDTH, count};
 use crate::summary::{Group, Row, Summary, Word};
 use std::collections::BTreeSet;
@@ -73,8 +74,9 @@ fn by_row(out: &mut String, report: &Report<'_>, columns: &[String]) -> fmt::Res
     for (group, n_shown) in summary.groups.iter().zip(&shown) {
         for row in &group.rows[..*n_shown] {
             write!(out, "{:width$} {:7}", pattern(&row.layout, width, &all), backend(row))?;
-            for (word, column) in group.words.iter().zip(columns) {
-                write!(out, " {}", colored(*word, column_width(column) - 1))?;
+            for ((word, column), line) in group.words.iter().zip(columns).zip(&summary.lines) {
+                let mark = report.mark(&line.strategy, std::iter::once(row));
+                write!(out, " {}", colored(*word, mark, column_width(column) - 1))?;
             }
             trim_end(out);
             writeln!(out)?;
@@ -141,7 +143,11 @@ fn by_kind(out: &mut String, report: &Report<'_>) -> fmt::Result {
         writeln!(out)?;
         for (strategy, line) in summary.lines.iter().enumerate() {
             write!(out, "{}", cut(&line.strategy, width))?;
-            kinds.iter().try_for_each(|&kind| write!(out, " {}", colored(summary.groups[kind].words[strategy], 6)))?;
+            for &kind in kinds {
+                let Group { words, rows } = &summary.groups[kind];
+                let mark = report.mark(&line.strategy, rows.iter());
+                write!(out, " {}", colored(words[strategy], mark, 6))?;
+            }
             trim_end(out);
             writeln!(out)?;
         }
@@ -186,11 +192,12 @@ fn backend(row: &Row) -> &str {
     if row.backend == "xen" { "Xen" } else { &row.backend }
 }
 
-fn colored(word: Option<Word>, width: usize) -> String {
+fn colored(word: Option<Word>, mark: Mark, width: usize) -> String {
     match word {
         Some(word) => {
-            let style = style(word);
-            format!("{style}{word}{style:#}{:w$}", "", w = width.saturating_sub(word.text().len()))
+            let (style, mark) = (style(word), mark.text());
+            let n = word.text().len() + mark.len();
+            format!("{style}{word}{style:#}{mark}{:w$}", "", w = width.saturating_sub(n))
         }
         None => format!("{:width$}", "-"),
     }
