@@ -418,6 +418,10 @@ impl Services for Machine<'_> {
         {
             rules.own(pages);
         }
+        let pool = &mut self.facts.pool;
+        if pages.start == pool.next && pages.end <= pool.end {
+            pool.next = pages.end;
+        }
         self.note(|| Event::Reserved { range, name: name.to_owned() });
     }
 

@@ -209,7 +209,8 @@ impl<'a> Context<'a> {
         self.services.printk(text);
     }
 
-    /// Reserves a range of bytes in memblock, under a name.
+    /// Reserves a range of bytes in memblock, under a name. The next pages of the pool leave it when they are
+    /// reserved: they are somebody else's then.
     pub fn reserve(&mut self, range: PhysRange, name: &str) {
         self.services.reserve(range, name);
     }

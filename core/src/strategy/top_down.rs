@@ -30,11 +30,21 @@ pub enum Probe {
     WholeLeaf,
 }
 
+/// Where the descent begins when no block is free for the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoneFree {
+    /// Above a block at address 0, since the failed search's answer is taken for an address.
+    AboveZero,
+    /// At the end of memory, or the end of the first MiB if that is higher (631ca8909fd5).
+    AtTheEnd,
+}
+
 /// The descent: which range is mapped next.
 #[derive(Clone, Debug)]
 pub struct TopDown {
     growth: Growth,
     probe: Probe,
+    none_free: NoneFree,
     /// How far it has come; `None` before the first MiB is mapped.
     descent: Option<Descent>,
     /// The memory of the block at hand that is still to be mapped.
@@ -45,7 +55,13 @@ impl TopDown {
     /// A descent that has not begun.
     #[must_use]
     pub const fn new(growth: Growth, probe: Probe) -> Self {
-        Self { growth, probe, descent: None, ranges: VecDeque::new() }
+        Self { growth, probe, none_free: NoneFree::AboveZero, descent: None, ranges: VecDeque::new() }
+    }
+
+    /// The same, which begins there when no block is free.
+    #[must_use]
+    pub fn with_none_free(self, none_free: NoneFree) -> Self {
+        Self { none_free, ..self }
     }
 
     /// The next range to map: the first MiB as a whole, then the memory of each block. When the descent begins,
@@ -56,10 +72,10 @@ impl TopDown {
         if facts.ranges_done == 0 {
             return Some(PfnRange::new(Pfn::default(), facts.isa_end_pfn()));
         }
-        let probe = self.probe;
+        let (probe, none_free) = (self.probe, self.none_free);
         let descent = self.descent.get_or_insert_with(|| {
             cx.set_max_pfn_mapped(Pfn::default());
-            Descent::new(cx, probe)
+            Descent::new(cx, probe, none_free)
         });
         while self.ranges.is_empty() {
             let block = descent.next_block(&facts, self.growth)?;
@@ -110,9 +126,8 @@ struct Descent {
 }
 
 impl Descent {
-    /// Looks for the first block: the highest free one of the size that one leaf of a level 2 table maps. Where
-    /// none is free the search's answer is address 0, and the descent starts above it.
-    fn new(cx: &Context<'_>, probe: Probe) -> Self {
+    /// Looks for the first block: the highest free one of the size that one leaf of a level 2 table maps.
+    fn new(cx: &Context<'_>, probe: Probe, none_free: NoneFree) -> Self {
         let geometry = &cx.facts().geometry;
         let step = geometry.pages_per_entry(Level::L2);
         let bytes = step << geometry.page_shift;
@@ -121,8 +136,11 @@ impl Descent {
             Probe::WholeLeaf => bytes,
         };
         let window = geometry.bytes(PfnRange::new(cx.facts().isa_end_pfn(), cx.facts().max_pfn));
-        let first = cx.find_in_range(window, bytes, align).unwrap_or_default();
-        let real_end = geometry.pfn_down(first).saturating_add(step);
+        let real_end = match (cx.find_in_range(window, bytes, align), none_free) {
+            (Some(first), _) => geometry.pfn_down(first).saturating_add(step),
+            (None, NoneFree::AboveZero) => Pfn::default().saturating_add(step),
+            (None, NoneFree::AtTheEnd) => cx.facts().max_pfn.align_down(step).max(cx.facts().isa_end_pfn()),
+        };
         let block = PfnRange::new(real_end, real_end);
         Self { real_end, block, n_in_block: 0, n_mapped: 0, step, is_above_done: false }
     }
