@@ -84,7 +84,7 @@ fn an_installed_program_runs_from_any_folder_with_the_corpus_and_its_strategies(
         &["reserve-hook (hook)", LAYOUT, "those without a place are from HOME/prefix/lib/pgtlab"],
     );
     home.shows("", &["trace", "hook", LAYOUT], &["strategy reserve-hook\n", "result OK\n"]);
-    home.shows("", &["compare", "--layout", LAYOUT], &["1 layout, 13 strategies"]);
+    home.shows("", &["compare", "--layout", LAYOUT], &["1 layout, 14 strategies"]);
     // Nothing is taken from the folder of the build.
     fs::remove_file(home.path("prefix/lib/pgtlab/libunfixed.so")).expect("it was installed");
     let (status, _, stderr) = home.run("", &["list"]);
@@ -109,7 +109,7 @@ fn a_strategy_is_found_in_the_variable_and_in_the_data_folder() {
         home.shows(variable, &["trace", SAMPLE, LAYOUT], &["strategy pgtlab\n"]);
         home.shows(variable, &["list"], &["from HOME/one/libsample.so, by PGTLAB_STRATEGY_PATH"]);
     }
-    home.shows(&folder, &["compare", "--layout", LAYOUT], &["1 layout, 14 strategies"]);
+    home.shows(&folder, &["compare", "--layout", LAYOUT], &["1 layout, 15 strategies"]);
     home.put(".local/share/pgtlab/strategies");
     home.shows("", &["list"], &["from HOME/.local/share/pgtlab/strategies/libsample.so, by your data folder"]);
     home.shows("", &["trace", SAMPLE, LAYOUT], &["strategy pgtlab\n"]);
