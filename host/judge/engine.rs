@@ -18,6 +18,7 @@ use rustix::process::{
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -226,7 +227,11 @@ pub fn run(command: &Command, wall: Duration) -> Result<Ended, EngineError> {
     Ok(Ended { status, said, wall: started.elapsed() })
 }
 
-fn start(command: &Command, printed: &File) -> io::Result<Running> {
+/// Starts a program without input, in a process group of its own; what it prints goes to the file.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start(command: &Command, printed: &File) -> io::Result<Running> {
     let mut launched = Command::new(worker_program());
     launched.arg0("pgtlab").arg("launch").arg(getpid().to_string()).arg("--");
     launched.arg(command.get_program()).args(command.get_args());
@@ -244,15 +249,24 @@ fn start(command: &Command, printed: &File) -> io::Result<Running> {
 }
 
 /// A program that runs. Dropped, it is killed with its group.
-struct Running {
+#[derive(Debug)]
+pub struct Running {
     child: Child,
     is_reaped: bool,
 }
 
 impl Running {
+    /// A descriptor that can be read from once it has ended.
+    ///
+    /// # Errors
+    /// Those of making a descriptor.
+    pub fn exit(&self) -> io::Result<OwnedFd> {
+        Ok(pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty())?)
+    }
+
     /// Whether it ends by itself in this time.
     fn wait(&self, wall: Duration) -> io::Result<bool> {
-        let exit = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty())?;
+        let exit = self.exit()?;
         let start = Instant::now();
         loop {
             let left = Timespec::try_from(wall.saturating_sub(start.elapsed())).map_err(io::Error::other)?;
@@ -265,7 +279,10 @@ impl Running {
     }
 
     /// Kills what is left of its group, and reaps it.
-    fn end(&mut self) -> io::Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
         // The group's number cannot be anyone else's before the child is waited for; the one failure is that nobody is
         // left in it.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
