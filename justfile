@@ -60,9 +60,9 @@ judge *ARGS:
     @cargo run --release --quiet -- judge mmu {{ ARGS }} || test $? -eq 3
     @cargo run --release --quiet -- judge xen {{ ARGS }} || test $? -eq 3
 
-# Unpack QEMU and Xen under target/engines, for the judges; installs nothing
-engines:
-    .ci/engines
+# Unpack QEMU and Xen under target/engines, for the judges; installs nothing. `just engines linux`: the kernel of `judge linux`
+engines *ARGS:
+    .ci/engines {{ ARGS }}
 
 # Do what every change must pass
 ci:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records what the program is built with: the strategies of this tree, their sources and the core's, the
-//! machines of the corpus, and the guests of the judges.
+//! machines of the corpus, the guests of the judges, and boots of Linux that were kept.
 #![expect(clippy::exit, reason = "a build that is refused says one sentence, and no panic")]
 
 #[path = "build/corpus.rs"]
@@ -24,7 +24,8 @@ fn main() -> io::Result<()> {
     guest::build(&root.join("guest/mmu"), &out.join("mmu.elf"))?;
     guest::build(&root.join("guest/xen"), &out.join("guest-xen.elf"))?;
     sources::record_sources(&root, &out.join("sources.rs"))?;
-    corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))
+    corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))?;
+    corpus::record_boots(&root.join("snapshots/judge-linux"), &out.join("kept-boots.rs"))
 }
 
 /// The model's indices are 64 bits wide, and a worker is bound by what Linux offers.

@@ -31,6 +31,9 @@ use crate::discover::DiscoverError;
 use crate::input::{InputError, Machine};
 use crate::install::InstallError;
 use crate::judge::engine::{self, EngineError, Unavailable};
+use crate::judge::linux::guest::GuestError;
+use crate::judge::linux::machine::BootError;
+use crate::judge::linux::observed::RecordError;
 use crate::judge::mmu::kvm;
 use crate::judge::xen::machine::MachineError;
 use crate::options::OptionError;
@@ -91,6 +94,28 @@ pub enum CommandError {
     /// Xen could not be asked.
     #[error(transparent)]
     Xen(#[from] MachineError),
+    /// A word names no machine of QEMU's.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// Linux could not be booted.
+    #[error(transparent)]
+    Linux(#[from] BootError),
+    /// No boot of a machine was kept.
+    #[error("no boot of {guest} was kept; there are {kept}")]
+    NotKept {
+        /// The machine.
+        guest: String,
+        /// Those that are there.
+        kept: String,
+    },
+    /// A boot that was kept cannot be read.
+    #[error("{guest}: {error}")]
+    Kept {
+        /// The machine.
+        guest: String,
+        /// Why.
+        error: RecordError,
+    },
     /// A plugin could not be examined.
     #[error(transparent)]
     Conform(#[from] ConformError),

@@ -5,7 +5,8 @@
 //! A check that is added is one more [`Row`] in `rows`.
 
 use crate::confine::{self, Fences};
-use crate::judge::engine::Qemu;
+use crate::judge::engine::{Qemu, Unavailable};
+use crate::judge::linux::machine::Machine as Linux;
 use crate::judge::mmu::kvm::Kvm;
 use crate::judge::xen::machine::Machine;
 use crate::spawn::{FILE_BYTES, Limits, N_FILES, RunError, run_probe};
@@ -115,6 +116,7 @@ fn rows(limits: &Limits, probed: &Probed) -> Vec<Row> {
         kvm(),
         qemu(),
         xen(),
+        linux(),
         Row::of("cargo", version("cargo"), "strategies cannot be built here"),
         Row::of("C linker (cc)", version("cc"), "strategies cannot be built here"),
     ]);
@@ -172,6 +174,15 @@ fn xen() -> Row {
     match Machine::find() {
         Ok(machine) => Row::of("Xen", Some(machine.xen().display().to_string()), ""),
         Err(missing) => Row::of("Xen", None, &format!("{}; {}; no judge by the real Xen", missing.why, missing.hint)),
+    }
+}
+
+/// What else `judge linux` needs.
+fn linux() -> Row {
+    let lost = |missing: Unavailable| format!("{}; {}; no judge by the kernel itself", missing.why, missing.hint);
+    match Linux::find() {
+        Ok((_, kernel)) => Row::of("Linux 6.1", Some(kernel.display().to_string()), ""),
+        Err(missing) => Row::of("Linux 6.1", None, &lost(missing)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! What can be typed of judges.
 
 use super::{BackendArg, RecordFormat};
+use crate::judge::linux::guest::Guest;
 use crate::judge::mmu::engines::Choice;
 use crate::options::Settings;
 use crate::whatif::WhatIf;
@@ -40,6 +41,15 @@ pub enum Judge {
     /// instead, and what the model gets wrong is shrunk to the fewest of them.
     #[command(after_help = EXIT_CODES)]
     Xen(JudgeXen),
+    /// Linux 6.1 itself: what Debian's kernel does when it builds its direct map
+    ///
+    /// The kernel boots in QEMU, natively or as Xen's dom0, and is stopped when `init_mem_mapping` begins and when it has
+    /// returned. The ranges it mapped, in order, the pages that became tables, memblock's lists and every run of the
+    /// direct map are compared with what the strategy does on the layout that is made of the boot's own log.
+    /// `just engines linux` unpacks the kernel, 70 MB, which nothing else needs. Boots that were kept are compared
+    /// without it: --recorded.
+    #[command(after_help = EXIT_CODES)]
+    Linux(JudgeLinux),
 }
 
 /// Cells to put before a judge, and where to report.
@@ -137,4 +147,42 @@ pub struct JudgeXen {
     /// Write the fewest requests on which model and Xen differ into this file
     #[arg(long, value_name = "FILE", requires = "random")]
     pub write: Option<PathBuf>,
+}
+
+/// Machines to boot Linux on, and what is held to it.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeLinux {
+    /// A strategy, then machines of QEMU's, as in pc-1024, q35-3072-no1g-initrd32, pc-2560-below1024 or pc-1024-xen512;
+    /// only machines where --strategy is given [default: linux-6-1 on 14 machines]
+    #[arg(value_name = "S GUEST")]
+    names: Vec<String>,
+    /// The strategy: name, alias, or a plugin's path
+    #[arg(long, short, value_name = "S")]
+    strategy: Option<String>,
+    /// Compare with boots that were kept; needs neither QEMU nor a kernel
+    #[arg(long)]
+    pub recorded: bool,
+    /// Keep what the kernel did: a file for each machine in this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "recorded")]
+    pub record: Option<PathBuf>,
+    /// How to report
+    #[arg(long, short, default_value = "text")]
+    pub format: RecordFormat,
+    /// Write the report to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Options of strategies.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl JudgeLinux {
+    /// The strategy, if one is named, and the machines: the first name is a strategy's where it names no machine.
+    #[must_use]
+    pub fn named(&self) -> (Option<&str>, &[String]) {
+        match self.names.split_first() {
+            Some((first, rest)) if self.strategy.is_none() && first.parse::<Guest>().is_err() => (Some(first), rest),
+            _ => (self.strategy.as_deref(), &self.names),
+        }
+    }
 }

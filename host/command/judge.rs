@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab judge`: cells before judges that are not ours.
 
+mod linux;
 mod mmu;
 mod xen;
 
@@ -18,6 +19,7 @@ pub(super) fn judge(global: &Global, asked: &Judge) -> Result<u8, CommandError> 
     match asked {
         Judge::Mmu(asked) => mmu::mmu(global, asked),
         Judge::Xen(asked) => xen::xen(global, asked),
+        Judge::Linux(asked) => linux::linux(global, asked),
     }
 }
 

@@ -132,14 +132,6 @@ impl<'s> Kernel<'s> {
         Ok(Pool { start: next, next, end: Pfn::new(end?) })
     }
 
-    /// The page behind the last of memory.
-    ///
-    /// # Errors
-    /// The kernel cannot be read.
-    pub fn max_pfn(&mut self) -> Result<Pfn, KernelError> {
-        Ok(Pfn::new(self.word("max_pfn")?))
-    }
-
     /// What memblock has as memory.
     ///
     /// # Errors

@@ -185,7 +185,7 @@ impl Machine {
     }
 
     /// Xen is a 32-bit image to a boot loader, and packed; QEMU takes it only unpacked.
-    fn unpack_xen(&self, to: &Path) -> Result<(), MachineError> {
+    pub(crate) fn unpack_xen(&self, to: &Path) -> Result<(), MachineError> {
         let cannot = |source| MachineError::Prepare { place: self.xen.display().to_string(), source };
         let image = fs::File::create(to).map_err(cannot)?;
         let status = Command::new("gzip").arg("-dc").arg(&self.xen).stdin(Stdio::null()).stdout(image).status();
