@@ -31,10 +31,10 @@
 use pgtlab_core::addr::PfnRange;
 use pgtlab_core::strategy::top_down::{Growth, Probe, TopDown};
 use pgtlab_core::strategy::{
-    Boot, BuilderFrames, Context, MaxPfnMapped, Memtest, NativeMap, NodeData, Page, PageQuestion, Plan, Range,
-    RangeDone, Strategy, TableSpace, merge_pieces, raise_pieces, split_range,
+    Boot, Context, Page, PageQuestion, Plan, Range, RangeDone, Strategy, TableSpace, merge_pieces, raise_pieces,
+    split_range,
 };
-use pgtlab_linux::mem_text;
+use pgtlab_linux::{mem_text, page_by_page};
 
 /// See the crate's page.
 #[derive(Debug)]
@@ -51,17 +51,7 @@ impl Default for Linux3_9 {
 impl Strategy for Linux3_9 {
     fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
         mem_text::last_pfn(cx);
-        Boot {
-            native_map: NativeMap::OnDemand,
-            identity_tables: 0,
-            builder_frames: BuilderFrames::GivenBack,
-            max_pfn_mapped: MaxPfnMapped::Nothing,
-            pool_pages: cx.facts().geometry.pool_pages,
-            node_data: NodeData::Once,
-            has_range_array: false,
-            memtest: Memtest::Once,
-            ..Boot::new(cx.facts())
-        }
+        page_by_page::boot(cx.facts(), cx.facts().geometry.pool_pages)
     }
 
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
@@ -77,13 +67,8 @@ impl Strategy for Linux3_9 {
         Plan::Map(range)
     }
 
-    /// The pool, except for the range that maps the pool's own pages; else memory that earlier blocks mapped.
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        let facts = cx.facts();
-        TableSpace::PageByPage {
-            uses_pool: !range.pages.overlaps(facts.pool.rest()),
-            window: PfnRange::new(self.descent.mapped_from(), facts.max_pfn_mapped),
-        }
+        page_by_page::table_space(cx.facts(), &self.descent, range)
     }
 
     fn page(&mut self, cx: &mut Context<'_>, question: &PageQuestion) -> Page {
@@ -99,8 +84,7 @@ impl Strategy for Linux3_9 {
     }
 
     fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        let mapped = cx.facts().max_pfn_mapped.max(done.last_mapped);
-        cx.set_max_pfn_mapped(mapped);
+        page_by_page::range_done(cx, done);
     }
 }
 

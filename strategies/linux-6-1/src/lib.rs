@@ -30,11 +30,10 @@ use pgtlab_core::addr::{Pfn, PfnRange, PhysRange};
 use pgtlab_core::geometry::Geometry;
 use pgtlab_core::strategy::top_down::{Growth, NoneFree, Probe, TopDown};
 use pgtlab_core::strategy::{
-    Boot, BuilderFrames, Context, Facts, LeafQuestion, MaxPfnMapped, Memtest, NativeMap, NodeData, OptionSpec, Options,
-    Page, PageQuestion, Piece, Plan, Range, RangeDone, Stage, Strategy, TableSpace, merge_pieces, raise_pieces,
-    split_range,
+    Boot, Context, Facts, LeafQuestion, OptionSpec, Options, Page, PageQuestion, Piece, Plan, Range, RangeDone, Stage,
+    Strategy, TableSpace, merge_pieces, raise_pieces, split_range,
 };
-use pgtlab_linux::text;
+use pgtlab_linux::{page_by_page, text};
 
 /// `INIT_PGT_BUF_SIZE`: four pages for each of two ranges, twice with `RANDOMIZE_MEMORY` configured.
 const POOL_PAGES: u64 = 16;
@@ -66,18 +65,9 @@ impl Strategy for Linux6_1 {
     fn boot(&mut self, cx: &mut Context<'_>) -> Boot {
         text::last_pfn(cx);
         let geometry = cx.facts().geometry;
-        Boot {
-            native_map: NativeMap::OnDemand,
-            identity_tables: 0,
-            builder_frames: BuilderFrames::GivenBack,
-            max_pfn_mapped: MaxPfnMapped::Nothing,
-            // Of a machine with tables of another size 16 pages may be all there is.
-            pool_pages: if geometry == Geometry::X86_64 { POOL_PAGES } else { geometry.pool_pages },
-            node_data: NodeData::Once,
-            has_range_array: false,
-            memtest: Memtest::Once,
-            ..Boot::new(cx.facts())
-        }
+        // Of a machine with tables of another size 16 pages may be all there is.
+        let pool_pages = if geometry == Geometry::X86_64 { POOL_PAGES } else { geometry.pool_pages };
+        page_by_page::boot(cx.facts(), pool_pages)
     }
 
     fn plan(&mut self, cx: &mut Context<'_>) -> Plan {
@@ -97,13 +87,8 @@ impl Strategy for Linux6_1 {
         Plan::Map(Range::of_memory(pages, pieces))
     }
 
-    /// The pool, except for the range that maps the pool's own pages; else memory that earlier blocks mapped.
     fn table_space(&mut self, cx: &mut Context<'_>, range: &Range) -> TableSpace {
-        let facts = cx.facts();
-        TableSpace::PageByPage {
-            uses_pool: !range.pages.overlaps(facts.pool.rest()),
-            window: PfnRange::new(self.descent.mapped_from(), facts.max_pfn_mapped),
-        }
+        page_by_page::table_space(cx.facts(), &self.descent, range)
     }
 
     fn page(&mut self, cx: &mut Context<'_>, question: &PageQuestion) -> Page {
@@ -125,8 +110,7 @@ impl Strategy for Linux6_1 {
     }
 
     fn range_done(&mut self, cx: &mut Context<'_>, done: &RangeDone) {
-        let mapped = cx.facts().max_pfn_mapped.max(done.last_mapped);
-        cx.set_max_pfn_mapped(mapped);
+        page_by_page::range_done(cx, done);
     }
 }
 
