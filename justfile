@@ -77,7 +77,7 @@ _fuzz TARGET SECONDS: (_tool "fuzz" fuzz)
 
 _format:
     cargo fmt --all --check
-    rustfmt --edition 2024 --check guest/mmu/src/main.rs guest/xen/src/main.rs fuzz/fuzz_targets/*.rs
+    rustfmt --edition 2024 --check guest/*/src/main.rs fuzz/fuzz_targets/*.rs
     {{ just_executable() }} --fmt --check
 
 _clippy:

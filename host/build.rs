@@ -23,6 +23,7 @@ fn main() -> io::Result<()> {
     record_strategies(&root.join("strategies"), &out.join("strategies.rs"))?;
     guest::build(&root.join("guest/mmu"), &out.join("mmu.elf"))?;
     guest::build(&root.join("guest/xen"), &out.join("guest-xen.elf"))?;
+    guest::build(&root.join("guest/shim"), &out.join("shim.bin"))?;
     sources::record_sources(&root, &out.join("sources.rs"))?;
     corpus::record_machines(&root.join("snapshots"), &out.join("corpus.rs"))?;
     corpus::record_boots(&root.join("snapshots/judge-linux"), &out.join("kept-boots.rs"))

@@ -126,6 +126,7 @@ impl Judge {
                         let (predicted, answered) = (parting.predicted, parting.answered);
                         Opinion::Differs(format!("{place}: predicted {predicted}, Xen answers {answered}"))
                     }
+                    Finding::OtherMap(difference) => Opinion::Differs(format!("the e820 {difference}")),
                 },
                 xen::Standing::NotJudged(why) => Opinion::NotJudged(why.clone()),
                 xen::Standing::Failed(why) => Opinion::Failed(why.clone()),

@@ -16,6 +16,8 @@ mod tests {
     use pgtlab::spawn::Limits;
     use pgtlab::whatif::WhatIf;
     use pgtlab::{corpus, matrix};
+    use pgtlab_core::e820::E820Map;
+    use pgtlab_core::layout::Layout;
     use pgtlab_core::ops::{Act, Ops, OpsEnd};
     use std::fs;
     use std::path::Path;
@@ -133,14 +135,44 @@ mod tests {
         }
     }
 
+    fn printed(arguments: [&str; 3]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_pgtlab")).args(arguments).output().expect("the program starts");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn operations(strategy: &str, layout: &str) -> Ops {
+        Ops::parse(&printed(["ops", strategy, layout])).expect("an operation trace")
+    }
+
+    fn layout(name: &str) -> Layout {
+        let path = format!("core/tests/golden/{name}.layout");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        Layout::parse(&fs::read_to_string(path).expect("readable"), name).expect("a layout")
+    }
+
+    /// The control is another map: one whose RAM ends a page earlier.
+    #[test]
+    fn xen_finds_the_layouts_own_e820_and_another_one_is_told_apart() {
+        let Some(machine) = machine() else { return };
+        let e820 = layout("10-xen-512m").e820;
+        let mut shorter = e820.entries().to_vec();
+        let last = shorter.last_mut().expect("RAM");
+        last.range.end = last.range.end.saturating_sub(0x1000);
+        let shorter = E820Map::overlaid(&shorter);
+        let machine = machine.with_map(&shorter);
+        let told = machine.ask(&[], WALL).expect("Xen boots").memory_map;
+        let difference = |e820| machine.with_map(e820).firmware().map(|firmware| firmware.difference(&told));
+        assert_eq!(difference(&shorter), Some(None));
+        let found = difference(&e820).flatten().expect("RAM ends elsewhere").to_string();
+        assert_eq!(found, "put before Xen: e820 100000 20000000 1; told by Xen: e820 100000 1ffff000 1");
+    }
+
     /// The control: Xen must not agree with a hook that does not give the spare part back, which node data is put into.
     #[test]
     fn xen_parts_from_a_hook_that_leaves_its_spare_part_read_only() {
         let Some(machine) = machine() else { return };
         let machine = machine.with_memory(1024);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgtlab"));
-        let printed = command.args(["ops", "hook", "05-xen-ec2-7680m"]).output().expect("the program starts");
-        let mut ops = Ops::parse(&String::from_utf8_lossy(&printed.stdout)).expect("an operation trace");
+        let mut ops = operations("hook", "05-xen-ec2-7680m");
         let n_ops = ops.ops.len();
         ops.ops.retain(|op| !matches!(op.act, Act::Protect { is_writable: true, .. }));
         assert_eq!(n_ops - ops.ops.len(), 2, "each of the two ranges has a spare part");

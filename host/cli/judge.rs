@@ -37,8 +37,13 @@ pub enum Judge {
     /// Debian's Xen boots in QEMU under emulation, without root and without KVM (`just engines` unpacks both), with a
     /// guest of ours as its dom0. Every entry, pin, link and permission change of a cell is a request to it, and every
     /// write of a consumer a write; the answers are compared with those that the model predicts, and the first one that
-    /// differs is shown with what was done to the page before. With --random, requests drawn at random are put to it
-    /// instead, and what the model gets wrong is shrunk to the fewest of them.
+    /// differs is shown with what was done to the page before.
+    ///
+    /// Xen finds the layout's own e820, as far as the emulated machine can have it; the report says what of it was left
+    /// out. The map that Xen tells its dom0 of is compared with it.
+    ///
+    /// With --random, requests drawn at random are put to Xen instead, and what the model gets wrong is shrunk to the
+    /// fewest of them.
     #[command(after_help = EXIT_CODES)]
     Xen(JudgeXen),
     /// Linux 6.1 itself: what Debian's kernel does when it builds its direct map

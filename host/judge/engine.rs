@@ -177,6 +177,15 @@ impl Qemu {
         }
     }
 
+    /// Whether it has a board of this name.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn has_board(&self, name: &str) -> Result<bool, EngineError> {
+        let ended = run(self.command().args(["-machine", "help"]), VERSION_WALL)?;
+        Ok(ended.said.0.lines().any(|line| line.split_whitespace().next() == Some(name)))
+    }
+
     /// A command that runs it and finds its libraries and firmware.
     #[must_use]
     pub fn command(&self) -> Command {

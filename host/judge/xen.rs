@@ -5,19 +5,22 @@
 //! drawn at random ([`random`]), which look for what the model gets wrong. [`recorded`] keeps scenarios and Xen's
 //! answers. [`session`] runs cells and [`report`] tells of them.
 //!
-//! [`machine`] boots Xen and the guest in QEMU and puts requests to it, [`answer`] is what comes back. What the two
+//! [`machine`] boots Xen and the guest in QEMU and puts requests to it, [`answer`] is what comes back. The memory map
+//! that Xen finds there is a layout's own where there is one ([`firmware`]), put into its hands by `shim`. What the two
 //! sides say to each other is `wire`, a file of the guest's sources that is compiled into both; `encode` makes requests
 //! into it.
 
 pub mod answer;
 pub mod cells;
 mod encode;
+pub mod firmware;
 pub mod machine;
 pub mod plan;
 pub mod random;
 pub mod recorded;
 pub mod report;
 pub mod session;
+mod shim;
 #[expect(dead_code, reason = "the guest's side of it is compiled too")]
 #[path = "../../guest/xen/src/wire.rs"]
 mod wire;

@@ -5,12 +5,15 @@ use core::arch::asm;
 
 const SET_TRAP_TABLE: u64 = 0;
 const MMU_UPDATE: u64 = 1;
+const MEMORY_OP: u64 = 12;
 const UPDATE_VA_MAPPING: u64 = 14;
 const CONSOLE_IO: u64 = 18;
 const MMUEXT_OP: u64 = 26;
 const SCHED_OP: u64 = 29;
 const PHYSDEV_OP: u64 = 33;
 
+/// `XENMEM_machine_memory_map` (`memory.h`).
+const MACHINE_MEMORY_MAP: u64 = 10;
 /// `DOMID_SELF`.
 const SELF: u64 = 0x7ff0;
 /// `UVMF_INVLPG | UVMF_LOCAL`.
@@ -78,6 +81,33 @@ pub(crate) fn mmu_update(machine_address: u64, entry: u64) -> i64 {
     let request = [machine_address, entry];
     let mut n_done = 0u32;
     hypercall(MMU_UPDATE, [address_of(request.as_ptr()), 1, address_of(&raw mut n_done), SELF])
+}
+
+/// A range of a memory map (`e820entry`), 20 bytes long.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+pub(crate) struct MemoryRange {
+    /// Where it starts.
+    pub start: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: u32,
+}
+
+#[repr(C)]
+struct MemoryMap {
+    n_ranges: u32,
+    ranges: *mut MemoryRange,
+}
+
+/// The machine's memory map, as much of it as there is room for: how many ranges there are, or why there are none.
+pub(crate) fn memory_map(room: &mut [MemoryRange]) -> i64 {
+    let mut map = MemoryMap { n_ranges: room.len() as u32, ranges: room.as_mut_ptr() };
+    match hypercall(MEMORY_OP, [MACHINE_MEMORY_MAP, address_of(&raw mut map), 0, 0]) {
+        0 => i64::from(map.n_ranges),
+        refused => refused,
+    }
 }
 
 fn mmuext(command: u32, argument_1: u64) -> i64 {

@@ -11,6 +11,7 @@
 #![no_main]
 
 mod console;
+mod firmware;
 mod hypercall;
 mod mem;
 mod pool;
@@ -57,6 +58,7 @@ extern "C" fn started(info: &StartInfo) -> ! {
     }
     // SAFETY: Xen put the module there, and nothing writes to it.
     let module = unsafe { core::slice::from_raw_parts(info.module as *const u8, info.module_bytes as usize) };
+    firmware::tell();
     let pool = Pool::new(info);
     let root = pool.of_image(info.pt_base) << 12;
     replay::run(pool, root, module);

@@ -5,6 +5,7 @@
 //! each, all numbers little endian. The guest answers on its console, in lines that begin with [`PREFIX`]:
 //!
 //! ```text
+//! pgtlab: e820 START BYTES TYPE            a range of the machine's memory map, as Xen tells it
 //! pgtlab: hello pool N                     it is up, and has N frames to give away
 //! pgtlab: = ANSWER ANSWER*COUNT ..         the answers to the records, in their order
 //! pgtlab: done N                           all N records were answered

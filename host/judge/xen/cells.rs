@@ -2,9 +2,11 @@
 //! Cells before Xen: their plans are put to it, many in one boot, and the answers are compared with the model's.
 
 use super::answer::Answer;
+use super::firmware::Difference;
 use super::machine::{Asked, Machine, MachineError};
 use super::plan::{NotJudged, Plan, Scale, Step, plan};
 use pgtlab_core::addr::Pfn;
+use pgtlab_core::e820::E820Entry;
 use pgtlab_core::mmu::guest::Request;
 use pgtlab_core::ops::{Act, Op, Ops, OpsEnd};
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub enum Finding {
     Agrees,
     /// One is not.
     Parts(Box<Parting>),
+    /// Xen found another memory map than was put before it.
+    OtherMap(Difference),
 }
 
 /// One cell before Xen.
@@ -46,6 +50,9 @@ pub struct Judged {
     pub finding: Finding,
     /// How it was scaled.
     pub scale: Scale,
+    /// How the machine's memory map was scaled: [`Firmware`](super::firmware::Firmware) in words; none where Xen found
+    /// QEMU's own.
+    pub map: Option<String>,
     /// Operations of the trace.
     pub n_ops: usize,
     /// Requests to Xen.
@@ -77,13 +84,17 @@ impl Case {
         &self.plan.steps
     }
 
-    fn judged(self, answers: &[Answer]) -> Judged {
+    fn judged(self, answers: &[Answer], machine: &Machine, told: &[E820Entry]) -> Judged {
         let parts = self.plan.steps.iter().zip(answers).find(|(step, answer)| step.predicted != **answer);
-        let finding =
-            parts.map_or(Finding::Agrees, |(step, answered)| Finding::Parts(Box::new(self.parting(step, *answered))));
+        let finding = match (parts, machine.firmware().and_then(|firmware| firmware.difference(told))) {
+            (Some((step, answered)), _) => Finding::Parts(Box::new(self.parting(step, *answered))),
+            (None, Some(difference)) => Finding::OtherMap(difference),
+            (None, None) => Finding::Agrees,
+        };
         Judged {
             finding,
             scale: self.plan.scale,
+            map: machine.firmware().map(ToString::to_string),
             n_ops: self.ops.ops.len(),
             n_requests: self.plan.steps.len(),
             end: self.ops.end,
@@ -159,8 +170,9 @@ pub fn judge(machine: &Machine, cases: Vec<Case>, wall: Duration) -> Result<Vec<
             batch.push(case);
         }
         let requests = |case: &Case| case.steps().iter().map(|step| step.request).collect();
-        let Asked { answers, .. } = machine.ask(&batch.iter().map(requests).collect::<Vec<Vec<Request>>>(), wall)?;
-        judged.extend(batch.into_iter().zip(&answers).map(|(case, answers)| case.judged(answers)));
+        let asked = machine.ask(&batch.iter().map(requests).collect::<Vec<Vec<Request>>>(), wall)?;
+        let Asked { answers, memory_map, .. } = &asked;
+        judged.extend(batch.into_iter().zip(answers).map(|(case, answers)| case.judged(answers, machine, memory_map)));
     }
     Ok(judged)
 }

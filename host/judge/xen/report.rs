@@ -2,6 +2,7 @@
 //! What Xen said of the cells: a table for a terminal, or a record a line.
 
 use super::cells::{Finding, Judged, Parting};
+use super::firmware::AS_IT_IS;
 use super::session::{Cell, Standing};
 use crate::report::{count, thousands};
 use pgtlab_core::ops::OpsEnd;
@@ -48,6 +49,7 @@ struct Record<'c> {
     tables: u64,
     leaves: u64,
     leaves_left_out: u64,
+    e820: Option<&'c str>,
 }
 
 impl Report<'_> {
@@ -97,6 +99,7 @@ impl Report<'_> {
         )?;
         let (left_out, leaves) = (thousands(n_left_out), thousands(n_leaves));
         writeln!(out, "{left_out} of {leaves} leaves to memory that nobody looks at again were left out.")?;
+        self.write_maps(out)?;
         self.write_partings(out)?;
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         for cell in self.cells {
@@ -120,7 +123,7 @@ impl Report<'_> {
                 Standing::NotJudged(_) => row.n_not_judged += 1,
                 Standing::Failed(_) => row.n_failed += 1,
                 Standing::Judged(judged) => match (&judged.finding, &judged.end) {
-                    (Finding::Parts(_), _) => row.n_parts += 1,
+                    (Finding::Parts(_) | Finding::OtherMap(_), _) => row.n_parts += 1,
                     (Finding::Agrees, OpsEnd::Completed) => row.n_boots += 1,
                     (Finding::Agrees, OpsEnd::Broken { .. }) => row.n_dies += 1,
                 },
@@ -136,20 +139,29 @@ impl Report<'_> {
         Ok(())
     }
 
+    /// How the memory maps were scaled that Xen found.
+    fn write_maps(&self, out: &mut String) -> fmt::Result {
+        let maps = self.judged().filter_map(|(cell, judged)| Some((&*cell.layout, judged.map.as_deref()?)));
+        let maps: BTreeMap<&str, &str> = maps.collect();
+        let scaled: Vec<_> = maps.iter().filter(|(_, map)| **map != AS_IT_IS).collect();
+        if maps.is_empty() {
+            return Ok(());
+        }
+        let (n_same, n_scaled) = (maps.len() - scaled.len(), scaled.len());
+        let machines = count(maps.len(), "machine", "machines");
+        writeln!(out, "The e820 before Xen is the layout's own: {machines}, {n_same} as it is, {n_scaled} scaled.")?;
+        scaled.into_iter().try_for_each(|(layout, map)| writeln!(out, "  {layout} {map}"))
+    }
+
     fn write_partings(&self, out: &mut String) -> fmt::Result {
         let partings = self.judged().filter_map(|(cell, judged)| match &judged.finding {
-            Finding::Parts(parting) => Some((cell, &**parting)),
+            Finding::Parts(parting) => Some((cell, parting_text(parting))),
+            Finding::OtherMap(difference) => Some((cell, format!("  the e820 {difference}\n"))),
             Finding::Agrees => None,
         });
-        let partings: Vec<(&Cell, &Parting)> = partings.collect();
-        for (cell, parting) in partings.iter().take(MOST_PARTINGS) {
-            write!(
-                out,
-                "\n{}/{}@xen parts from the prediction:\n{}",
-                cell.strategy,
-                cell.layout,
-                parting_text(parting)
-            )?;
+        let partings: Vec<(&Cell, String)> = partings.collect();
+        for (cell, text) in partings.iter().take(MOST_PARTINGS) {
+            write!(out, "\n{}/{}@xen parts from the prediction:\n{text}", cell.strategy, cell.layout)?;
         }
         for (cell, _) in partings.iter().skip(MOST_PARTINGS) {
             writeln!(out, "{}/{}@xen parts too", cell.strategy, cell.layout)?;
@@ -171,6 +183,7 @@ impl Report<'_> {
                 Standing::Judged(judged) => match &judged.finding {
                     Finding::Agrees => ("agrees", None, Some(judged)),
                     Finding::Parts(parting) => ("parts", Some(parting_text(parting)), Some(judged)),
+                    Finding::OtherMap(difference) => ("parts", Some(format!("the e820 {difference}")), Some(judged)),
                 },
                 Standing::NotJudged(why) => ("not-judged", Some(why.clone()), None),
                 Standing::Failed(why) => ("failed", Some(why.clone()), None),
@@ -189,6 +202,7 @@ impl Report<'_> {
                 tables: scale.n_tables,
                 leaves: scale.n_leaves,
                 leaves_left_out: scale.n_left_out,
+                e820: judged.and_then(|judged| judged.map.as_deref()),
             };
             out += &serde_json::to_string(&record)?;
             out.push('\n');

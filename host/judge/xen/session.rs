@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A session of Xen's court: every strategy at every place, a boot of Xen for each place.
+//! A session of Xen's court: every strategy at every place, a boot of Xen for each place, on a machine with its map.
 
 use super::cells::{Case, Judged, judge};
 use super::machine::Machine;
@@ -63,6 +63,9 @@ pub fn run(
 }
 
 fn at_place(machine: &Machine, contestants: &[Contestant], place: &Place, limits: &Limits) -> Vec<Cell> {
+    // A text that is no layout has no cells; the worker says so.
+    let layout = place.text.as_deref().ok().and_then(|text| Layout::parse(text, "layout").ok());
+    let machine = &layout.as_ref().map_or_else(|| machine.clone(), |layout| machine.with_map(&layout.e820));
     let cell = |contestant: &Contestant, standing| Cell {
         strategy: contestant.label(),
         layout: place.layout.clone(),
@@ -96,10 +99,28 @@ fn at_place(machine: &Machine, contestants: &[Contestant], place: &Place, limits
     cells
 }
 
-/// A cell's operations, from a worker, as they are put before Xen.
+/// A cell's operations as they are put before Xen.
 fn case(machine: &Machine, contestant: &Contestant, place: &Place, limits: &Limits) -> Result<Case, Standing> {
-    let text = place.text.as_ref().map_err(|why| Standing::NotJudged(why.clone()))?;
-    fits(machine, text).map_err(|why| Standing::NotJudged(why.to_string()))?;
+    let refused = |why: NotJudged| Standing::NotJudged(why.to_string());
+    place.text.as_deref().map_or(Ok(()), |text| fits(machine, text)).map_err(refused)?;
+    let ops = operations(contestant, place, limits).map_err(|why| match why {
+        NoCase::NotJudged(why) => Standing::NotJudged(why),
+        NoCase::Failed(why) => Standing::Failed(why),
+    })?;
+    Case::new(ops, machine).map_err(refused)
+}
+
+/// Why a cell has no operations.
+pub(super) enum NoCase {
+    /// There is no such cell, or its strategy failed.
+    NotJudged(String),
+    /// We failed.
+    Failed(String),
+}
+
+/// A cell's operations, from a worker.
+pub(super) fn operations(contestant: &Contestant, place: &Place, limits: &Limits) -> Result<Ops, NoCase> {
+    let text = place.text.as_ref().map_err(|why| NoCase::NotJudged(why.clone()))?;
     let request = Request {
         plugin: contestant.plugin.clone(),
         strategy: contestant.name.clone(),
@@ -107,16 +128,15 @@ fn case(machine: &Machine, contestant: &Contestant, place: &Place, limits: &Limi
         layout: text.clone(),
         want: Want::Ops,
     };
-    let reply = run_cell(&request, limits).map_err(|error| Standing::Failed(error.to_string()))?;
+    let reply = run_cell(&request, limits).map_err(|error| NoCase::Failed(error.to_string()))?;
     if reply.text.is_empty() {
         let text = reply.record.text.clone().unwrap_or_default();
         return Err(match reply.record.verdict {
-            Verdict::Error => Standing::Failed(text),
-            _ => Standing::NotJudged(format!("the strategy left no operations: {text}")),
+            Verdict::Error => NoCase::Failed(text),
+            _ => NoCase::NotJudged(format!("the strategy left no operations: {text}")),
         });
     }
-    let ops = Ops::parse(&reply.text).map_err(|error| Standing::Failed(error.to_string()))?;
-    Case::new(ops, machine).map_err(|why| Standing::NotJudged(why.to_string()))
+    Ops::parse(&reply.text).map_err(|error| NoCase::Failed(error.to_string()))
 }
 
 /// Whether the tables of all RAM can fit: known before the strategy runs.
