@@ -7,6 +7,7 @@
 mod tests {
     use pgtlab::judge::engine::unless_required;
     use pgtlab::judge::xen::answer::Answer;
+    use pgtlab::judge::xen::boot::{Boot, Booted};
     use pgtlab::judge::xen::cells::{Case, Finding, judge};
     use pgtlab::judge::xen::machine::Machine;
     use pgtlab::judge::xen::random::{Divergence, scenario};
@@ -165,6 +166,48 @@ mod tests {
         assert_eq!(difference(&shorter), Some(None));
         let found = difference(&e820).flatten().expect("RAM ends elsewhere").to_string();
         assert_eq!(found, "put before Xen: e820 100000 20000000 1; told by Xen: e820 100000 1ffff000 1");
+    }
+
+    fn boot(machine: &Machine, ops: Ops, name: &str) -> Booted {
+        let boot = Boot::new(ops).expect("the guest can be it");
+        let machine = machine.with_domain(&layout(name).e820, boot.domain_bytes()).expect("there is room");
+        let booted = boot.run(&machine, WALL).expect("an end");
+        assert_eq!(booted.other_map, None);
+        booted
+    }
+
+    /// The machine of the oops in the message of Linux 92bdaef7b2c5, and the boots that its golden traces tell of.
+    const BOOTS: [(&str, &str); 4] = [
+        ("unfixed", "dies at ffff8801dfffb000: store node_data ffff8801dfffb000 ffff8801e0000000: error code 3"),
+        (
+            "xen-mmu-rw-fixup",
+            "dies at ffff8801dfffb000: store node_data ffff8801dfffb000 ffff8801e0000000: error code 3",
+        ),
+        ("linux-2-6-39-rc5", "BUG: pin 1df7f3 1: refused -22 EINVAL"),
+        ("reserve-hook", "boots"),
+    ];
+
+    #[test]
+    fn a_guest_that_is_the_boot_dies_where_the_kernel_did() {
+        let Some(machine) = machine() else { return };
+        for (strategy, end) in BOOTS {
+            let booted = boot(&machine, operations(strategy, "05-xen-ec2-7680m"), "05-xen-ec2-7680m");
+            assert_eq!(booted.ended, end, "{strategy}: {:?}", booted.lines);
+            assert!(booted.is_as_predicted(), "{strategy}: {}", booted.foretold);
+            let oops = "BUG: unable to handle kernel paging request at ffff8801dfffb000";
+            assert_eq!(booted.lines.iter().any(|line| line == oops), end.starts_with("dies"), "{:?}", booted.lines);
+        }
+    }
+
+    /// The control: without what gives the spare part back, the hook's boot dies though the trace says that it does not.
+    #[test]
+    fn a_guest_dies_whatever_its_trace_says() {
+        let Some(machine) = machine() else { return };
+        let mut ops = operations("hook", "10-xen-512m");
+        ops.ops.retain(|op| !matches!(op.act, Act::Protect { is_writable: true, .. }));
+        let booted = boot(&machine, ops, "10-xen-512m");
+        assert!(booted.ended.starts_with("dies at ffff88001fff"), "{}", booted.ended);
+        assert_eq!((&*booted.foretold, booted.is_as_predicted()), ("boots", false));
     }
 
     /// The control: Xen must not agree with a hook that does not give the spare part back, which node data is put into.

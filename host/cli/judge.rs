@@ -42,6 +42,12 @@ pub enum Judge {
     /// Xen finds the layout's own e820, as far as the emulated machine can have it; the report says what of it was left
     /// out. The map that Xen tells its dom0 of is compared with it.
     ///
+    /// With --boot, the guest is the cell: it builds the cell's direct map for itself by hypercalls, in frames of the
+    /// cell's own numbers and at its own addresses, runs on it, and writes where the consumers would. The first request
+    /// that Xen refuses and the first access that faults end it, and the end is compared with the model's. The domain
+    /// has all frames of the layout; for what Xen and the guest need besides, RAM is added to the e820. Consumers write
+    /// once a page.
+    ///
     /// With --random, requests drawn at random are put to Xen instead, and what the model gets wrong is shrunk to the
     /// fewest of them.
     #[command(after_help = EXIT_CODES)]
@@ -140,8 +146,11 @@ pub struct JudgeXen {
     /// The cells.
     #[command(flatten)]
     pub cells: Cells,
+    /// Boot the cells instead: each is a kernel that runs on the tables it builds, until it dies
+    #[arg(long)]
+    pub boot: bool,
     /// Draw requests at random instead
-    #[arg(long, conflicts_with_all = ["names", "strategies", "format", "output", "WhatIf", "Settings"])]
+    #[arg(long, conflicts_with_all = ["boot", "names", "strategies", "format", "output", "WhatIf", "Settings"])]
     pub random: bool,
     /// What they are drawn from, to find them again [default: another each time]
     #[arg(long, value_name = "SEED", requires = "random")]

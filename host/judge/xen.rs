@@ -5,12 +5,15 @@
 //! drawn at random ([`random`]), which look for what the model gets wrong. [`recorded`] keeps scenarios and Xen's
 //! answers. [`session`] runs cells and [`report`] tells of them.
 //!
+//! Or the guest *is* a cell: [`boot`] has it build the cell's direct map for itself, and tells where it dies.
+//!
 //! [`machine`] boots Xen and the guest in QEMU and puts requests to it, [`answer`] is what comes back. The memory map
 //! that Xen finds there is a layout's own where there is one ([`firmware`]), put into its hands by `shim`. What the two
 //! sides say to each other is `wire`, a file of the guest's sources that is compiled into both; `encode` makes requests
 //! into it.
 
 pub mod answer;
+pub mod boot;
 pub mod cells;
 mod encode;
 pub mod firmware;

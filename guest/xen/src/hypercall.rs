@@ -19,6 +19,7 @@ const SELF: u64 = 0x7ff0;
 /// `UVMF_INVLPG | UVMF_LOCAL`.
 const FLUSH_THIS: u64 = 2;
 const UNPIN_TABLE: u32 = 4;
+const NEW_BASEPTR: u32 = 5;
 const TLB_FLUSH_LOCAL: u32 = 6;
 const PHYSDEVOP_SET_IOPL: u64 = 6;
 const SCHEDOP_SHUTDOWN: u64 = 2;
@@ -124,6 +125,11 @@ pub(crate) fn pin(level: u8, machine_frame: u64) -> i64 {
 /// Takes a pin back.
 pub(crate) fn unpin(machine_frame: u64) -> i64 {
     mmuext(UNPIN_TABLE, machine_frame)
+}
+
+/// Makes a machine frame, a table of level 4, the root that is in use.
+pub(crate) fn use_root(machine_frame: u64) -> i64 {
+    mmuext(NEW_BASEPTR, machine_frame)
 }
 
 /// Drops what the TLB knows.

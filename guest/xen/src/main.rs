@@ -3,13 +3,15 @@
 //!
 //! It is what `pgtlab judge xen` boots as dom0 of a real Xen. It knows nothing of kernels or strategies: the host
 //! gives it records (`wire`), it makes the hypercall or the access that each asks for (`replay`), on frames that
-//! nothing else uses (`pool`), and catches the page faults (`trap`).
+//! nothing else uses (`pool`), and catches the page faults (`trap`). Or it *is* a kernel that boots (`boot`), on a direct
+//! map of its own, and ends where that dies.
 //!
 //! It runs below any operating system, so **unsafe code stands here**: hypercalls, exception frames, memory that Xen
 //! hands over. It is built by the program's build script, without a C library, and never loaded into the program.
 #![no_std]
 #![no_main]
 
+mod boot;
 mod console;
 mod firmware;
 mod hypercall;
@@ -32,6 +34,8 @@ use wire::{N_WINDOWS, WINDOWS};
 const EXIT_PORT: u16 = 0xf4;
 const EXIT_DONE: u8 = 0x10;
 const EXIT_STOPPED: u8 = 0x11;
+/// The status where a boot died.
+const EXIT_DIED: u8 = 0x12;
 
 /// Where the page that Xen shares is mapped: a page of the image.
 #[repr(C, align(4096))]
@@ -60,6 +64,10 @@ extern "C" fn started(info: &StartInfo) -> ! {
     let module = unsafe { core::slice::from_raw_parts(info.module as *const u8, info.module_bytes as usize) };
     firmware::tell();
     let pool = Pool::new(info);
+    if let Some(module) = module.strip_prefix(&wire::BOOT_MAGIC) {
+        boot::run(&pool, info.pt_base, module);
+        leave(EXIT_DONE)
+    }
     let root = pool.of_image(info.pt_base) << 12;
     replay::run(pool, root, module);
     leave(EXIT_DONE)

@@ -8,8 +8,8 @@ use crate::wire::{FRAME_BITS, IO, MACHINE_FRAME, N_WINDOWS, WINDOWS};
 use crate::{stop, trap};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// The window the guest empties frames through.
-const OWN_WINDOW: u64 = WINDOWS + (N_WINDOWS - 1) * 4096;
+/// The window the guest has for itself.
+pub(crate) const OWN_WINDOW: u64 = WINDOWS + (N_WINDOWS - 1) * 4096;
 /// The most frames that are given away: 4 GiB.
 const MOST_FRAMES: u64 = 1 << 20;
 
@@ -61,6 +61,11 @@ impl Pool {
     /// The machine frame behind an address of the image.
     pub(crate) fn of_image(&self, address: u64) -> u64 {
         self.machine_frames[((address - VIRT_BASE) >> 12) as usize]
+    }
+
+    /// The machine frames of all of them.
+    pub(crate) fn all(&self) -> &'static [u64] {
+        self.machine_frames.get(self.first as usize..).unwrap_or_default()
     }
 
     /// The machine frame of a frame of the pool.

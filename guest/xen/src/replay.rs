@@ -130,6 +130,9 @@ impl Replay {
                 hypercall::flush_tlb();
                 accessed(trap::read(address), address)
             }
+            Op::StoreRun | Op::MapRun | Op::WriteRange | Op::ReadRange | Op::UseRoot => {
+                stop(format_args!("a record asks for operation {}, which is one of boots", op as u8))
+            }
         }
     }
 

@@ -5,8 +5,8 @@
 //! there. Any other exception ends the guest.
 
 use crate::hypercall::{self, TrapInfo};
-use crate::stop;
 use crate::wire::{FIRST_ROOT_SLOT, N_ROOT_SLOTS, N_WINDOWS, WINDOWS};
+use crate::{boot, stop};
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -149,6 +149,7 @@ extern "C" fn trapped(vector: u64, frame: &mut Frame) {
             frame.rip = resume_at;
             return;
         }
+        boot::meet_fault(frame.code, frame.rip, FAULT_ADDRESS.load(Ordering::Relaxed));
     }
     let address = FAULT_ADDRESS.load(Ordering::Relaxed);
     stop(format_args!(

@@ -12,11 +12,23 @@
 //! pgtlab: stopped TEXT                     it cannot go on
 //! ```
 //!
+//! A module that begins with [`BOOT_MAGIC`] has the guest *be* a boot (`boot`): behind it stand the number of frame runs
+//! (8 bytes) and the runs ([`FrameRun`]), then the number of records and the records. Their frames are then the boot's
+//! own. The first request that is refused and the first access that faults are its end:
+//!
+//! ```text
+//! pgtlab: booted N                         all N records were done
+//! pgtlab: refused RECORD ANSWER            what the hypercall returned, and for which record, counted from 0
+//! pgtlab: fault RECORD CODE ADDRESS        a page fault
+//! ```
+//!
 //! An answer is four hexadecimal digits: what the hypercall returned, as 16 bits in two's complement, or a fault
 //! (see [`FAULT`]).
 
 /// How a module begins.
 pub(crate) const MAGIC: [u8; 8] = *b"pgtlab1\n";
+/// How the module of a boot begins.
+pub(crate) const BOOT_MAGIC: [u8; 8] = *b"pgtboot\n";
 /// How a line of the guest's begins.
 pub(crate) const PREFIX: &str = "pgtlab: ";
 /// The guest's windows: virtual pages that map nothing until a record says what. [`N_WINDOWS`] of them.
@@ -63,6 +75,19 @@ pub(crate) enum Op {
     Write = 7,
     /// Flushes the TLB and reads 8 bytes at `address`.
     Read = 8,
+    /// Of boots: stores `number` entries as [`Op::Store`] does, the first `entry`, each mapping the frame behind that of
+    /// the one before.
+    StoreRun = 9,
+    /// Of boots: `update_va_mapping` of `number` pages from `address` on, the first to `entry`, each to the frame behind
+    /// that of the one before.
+    MapRun = 10,
+    /// Of boots: writes 8 zero bytes at `address` and at the start of every page behind it that begins before `entry`.
+    WriteRange = 11,
+    /// Of boots: reads in the same places.
+    ReadRange = 12,
+    /// Of boots: frame `number`, a table of level 4, gets the entry that maps the guest's own image, is pinned, and
+    /// becomes the root that the guest runs on.
+    UseRoot = 13,
 }
 
 impl Op {
@@ -79,6 +104,11 @@ impl Op {
             6 => Self::SetRoot,
             7 => Self::Write,
             8 => Self::Read,
+            9 => Self::StoreRun,
+            10 => Self::MapRun,
+            11 => Self::WriteRange,
+            12 => Self::ReadRange,
+            13 => Self::UseRoot,
             _ => return None,
         })
     }
@@ -133,9 +163,51 @@ impl Record {
     }
 }
 
+/// Frames of a boot that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameRun {
+    /// The first.
+    pub first: u64,
+    /// How many.
+    pub n: u64,
+    /// The machine frame of the first; [`OWN`] for the next frames that the domain has.
+    pub machine: u64,
+}
+
+/// Frames of the domain's own.
+pub(crate) const OWN: u64 = u64::MAX;
+
+impl FrameRun {
+    /// The length of one.
+    pub(crate) const BYTES: usize = 24;
+    /// Its bytes.
+    #[must_use]
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        for (bytes, number) in bytes.chunks_exact_mut(8).zip([self.first, self.n, self.machine]) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads one.
+    #[must_use]
+    pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let number = |at: usize| u64::from_le_bytes(numbers[at]);
+        Self { first: number(0), n: number(1), machine: number(2) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_frames_is_read_as_it_was_written() {
+        let run = FrameRun { first: 0x1e_0000, n: 0x800, machine: OWN };
+        assert_eq!(FrameRun::from_bytes(&run.to_bytes()), run);
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {

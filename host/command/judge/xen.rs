@@ -7,6 +7,7 @@ use crate::cli::judge::JudgeXen;
 use crate::command::bench::XEN_MEMORY_MIB;
 use crate::command::output::{Output, print};
 use crate::command::{CommandError, jobs, limits, progress};
+use crate::judge::xen::boot;
 use crate::judge::xen::machine::Machine;
 use crate::judge::xen::random::{Divergence, scenario};
 use crate::judge::xen::recorded::Scenario;
@@ -35,6 +36,15 @@ fn cells(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, Com
     typed.places.retain(|place| place.backend == Backend::Xen);
     typed.begin(global, Some(Backend::Xen))?;
     let bar = progress::bar(typed.places.len() as u64, "machines", global.quiet);
+    if asked.boot {
+        bar.set_length((typed.places.len() * typed.contestants.len()) as u64);
+        let with = (jobs(global), &limits(global), WALL);
+        let cells = boot::session::run(machine, &typed.contestants, &typed.places, with, &|| bar.inc(1))?;
+        bar.finish_and_clear();
+        let engines = machine.versions()?;
+        let report = boot::report::Report { engines: &engines, cells: &cells, elapsed: started.elapsed() };
+        return conclude(output, asked.cells.format, || report.text(), || report.json(), report.agrees());
+    }
     let cells = run(machine, &typed.contestants, &typed.places, (jobs(global), &limits(global)), &|| bar.inc(1))?;
     bar.finish_and_clear();
     let engines = machine.versions()?;

@@ -52,6 +52,14 @@ pub enum NotJudged {
         /// How many there may be.
         most: u64,
     },
+    /// It has more frames than a domain of ours.
+    #[error("a boot of {needed} frames, a domain may have {most}")]
+    TooManyFrames {
+        /// How many it has.
+        needed: u64,
+        /// How many there may be.
+        most: u64,
+    },
     /// Its direct map is larger than the guest's.
     #[error("a direct map of more than {} TiB", N_ROOT_SLOTS / 2)]
     TooHigh,
@@ -134,7 +142,8 @@ struct Planner<'o> {
     op: Option<usize>,
 }
 
-const fn leaf_flags(is_writable: bool) -> EntryFlags {
+/// The flags of a leaf, as a kernel sets them.
+pub(super) const fn leaf_flags(is_writable: bool) -> EntryFlags {
     let flags = EntryFlags::PRESENT.union(EntryFlags::ACCESSED).union(EntryFlags::DIRTY).union(EntryFlags::NO_EXECUTE);
     if is_writable { flags.union(EntryFlags::WRITABLE) } else { flags }
 }
