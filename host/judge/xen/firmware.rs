@@ -76,7 +76,7 @@ impl Board {
 pub enum Why {
     /// The emulated machine has none there.
     NotThere,
-    /// It would be more than [`MOST_RAM_BYTES`].
+    /// It would be more than what is worth its cost.
     TooMuch,
 }
 
