@@ -22,6 +22,8 @@ use std::fmt;
 const MOST_RAM_BYTES: u64 = 64 << 30;
 /// The highest address of RAM; an emulated processor has 40 bits of address.
 const RAM_END: u64 = 1000 << 30;
+/// Xen counts memory in these units.
+const PAGE: u64 = 0x1000;
 /// RAM is given to QEMU in these units.
 const MIB: u64 = 1 << 20;
 /// Where RAM goes on above the devices.
@@ -93,6 +95,8 @@ pub struct Firmware {
     pub board: Board,
     /// Where RAM ends below 4 GiB.
     low_end: u64,
+    /// Whether QEMU has the old board.
+    has_old_board: bool,
 }
 
 impl Firmware {
@@ -109,7 +113,7 @@ impl Firmware {
             }
             true => (Board::Of2013, FLAT_LOW_END),
         };
-        let mut firmware = Self { map: Vec::new(), left_out: Vec::new(), added: None, board, low_end };
+        let mut firmware = Self { map: Vec::new(), left_out: Vec::new(), added: None, board, low_end, has_old_board };
         let mut room = MOST_RAM_BYTES;
         for entry in e820.entries() {
             if entry.kind == E820Type::Ram {
@@ -170,6 +174,15 @@ impl Firmware {
         let ends = self.map.iter().map(|entry| entry.range.end.get().next_multiple_of(MIB));
         let mut starts: Vec<u64> = ends.chain([HIGH]).filter(|start| HIGH <= *start).collect();
         starts.sort_unstable();
+        let low = self.map.iter().filter(|entry| entry.kind == E820Type::Ram && entry.range.start.get() < HIGH);
+        let low_top = low.map(|entry| entry.range.end.get()).max().unwrap_or_default();
+        if self.board == Board::Current && self.low_end == FLAT_LOW_END {
+            (self.board, self.low_end) = match low_top <= WHOLE_GIB_LOW_END - TABLES_BYTES {
+                true => (Board::Current, WHOLE_GIB_LOW_END),
+                false if self.has_old_board => (Board::Of2013, FLAT_LOW_END),
+                false => return None,
+            };
+        }
         let added = starts
             .into_iter()
             .map(|start| PhysRange::from_numbers(start, start + bytes))
@@ -187,14 +200,19 @@ impl Firmware {
     }
 
     /// RAM of the machine under it: how much, and where it ends below 4 GiB.
+    ///
+    /// QEMU keeps to whole GiB as soon as RAM reaches that end, so without RAM above 4 GiB the end lies behind it.
     #[must_use]
     pub fn memory(&self) -> (u64, u64) {
         let ram = self.map.iter().filter(|entry| entry.kind == E820Type::Ram);
         let top = ram.map(|entry| entry.range.end.get()).max().unwrap_or_default();
-        (self.low_end + top.saturating_sub(HIGH).next_multiple_of(MIB), self.low_end)
+        match top.saturating_sub(HIGH) {
+            0 => (self.low_end, self.low_end + MIB),
+            high => (self.low_end + high.next_multiple_of(MIB), self.low_end),
+        }
     }
 
-    /// The parts of a range that the map says nothing of.
+    /// The parts of a range, in whole pages, that the map says nothing of.
     fn gaps(&self, range: PhysRange) -> Vec<PhysRange> {
         let mut gaps = Vec::new();
         let mut from = range.start;
@@ -203,8 +221,8 @@ impl Firmware {
             from = from.max(entry.range.end);
         }
         gaps.push(PhysRange::new(from, range.end));
-        gaps.retain(|gap| !gap.is_empty());
-        gaps
+        let whole = gaps.into_iter().map(|gap| PhysRange::new(gap.start.align_up(PAGE), gap.end.align_down(PAGE)));
+        whole.filter(|gap| !gap.is_empty()).collect()
     }
 
     /// The first difference between this map and the one that a guest was told of, if there is any. Xen adds its APICs.
@@ -338,7 +356,7 @@ mod tests {
         assert_eq!((firmware.add(0), firmware.added), (Some(()), None));
         assert_eq!(firmware.add(1), Some(()));
         assert_eq!(firmware.to_string(), "scaled: with 32 MiB more at [100100000,102100000), for Xen and the guest");
-        assert_eq!(firmware.memory().0, FLAT_LOW_END + 33 * MIB);
+        assert_eq!(firmware.memory(), (WHOLE_GIB_LOW_END + 33 * MIB, WHOLE_GIB_LOW_END));
         let mut full = Firmware::new(&map(&entries), true);
         assert_eq!((full.add(RAM_END), full.added), (None, None));
     }
@@ -355,6 +373,9 @@ mod tests {
             apic(APICS[1]),
         ]);
         assert_eq!(firmware.difference(same.entries()), None);
+        let part = (APICS[0].0, APICS[0].0 + 0x400, E820Type::Reserved);
+        let partly = Firmware::new(&map(&[(0, 0xa_0000, RAM), part]), true);
+        assert_eq!(partly.difference(map(&[(0, 0xa_0000, RAM), part, apic(APICS[1])]).entries()), None);
         let other = map(&[(0, 0xa_0000, RAM), (MIB, 0x1fff_f000, RAM), apic(APICS[0]), apic(APICS[1])]);
         let difference = firmware.difference(other.entries()).expect("the RAM ends a page earlier");
         assert_eq!(
