@@ -4,7 +4,7 @@
 pub mod judge;
 
 use crate::options::Settings;
-use crate::whatif::WhatIf;
+use crate::whatif::{DIRECT_MAP_END, WhatIf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use pgtlab_core::bootlog::Stage;
@@ -35,7 +35,7 @@ Exit status:
 const COMPARE_EXIT_CODES: &str = "\
 Exit status:
   0  reported; boots that die are no failure
-  1  the cells differ from the baseline
+  1  the cells differ from the baseline, or with --judged a judge differs
   2  bad input, or pgtlab itself failed; files that are no plugins are left out, and the rest is
      reported all the same";
 
@@ -391,7 +391,7 @@ pub struct Prove {
     #[arg(long, value_name = "SEED", requires = "random")]
     pub seed: Option<u64>,
     /// How many are drawn
-    #[arg(long, value_name = "N", default_value_t = 2000, requires = "random")]
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "random", value_parser = clap::value_parser!(u64).range(1..))]
     pub cases: u64,
     /// Draw for so long instead: seconds, or with a unit as 5m
     #[arg(long = "for", value_name = "TIME", requires = "random", conflicts_with = "cases", value_parser = seconds)]
@@ -587,16 +587,19 @@ fn seconds(typed: &str) -> Result<f64, String> {
 /// the kernel's image.
 fn address(typed: &str) -> Result<u64, String> {
     const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-    const DIRECT_MAP_BYTES: u64 = 64 << 40;
+    const DIRECT_MAP_BYTES: u64 = DIRECT_MAP_END.get();
     let digits = typed.strip_prefix("0x").unwrap_or(typed);
     let direct_map = BASE.get();
-    let expected =
-        || format!("expected a hexadecimal physical address, or one in the direct map ({direct_map:x} and 64 TiB on)");
+    let expected = || {
+        format!(
+            "expected a hexadecimal physical address below 64 TiB, or one in the direct map ({direct_map:x} and 64 TiB on)"
+        )
+    };
     if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err(expected());
     }
     match u64::from_str_radix(digits, 16) {
-        Ok(address) if address < 1 << 52 => Ok(address),
+        Ok(address) if address < DIRECT_MAP_BYTES => Ok(address),
         Ok(address) if KERNEL_MAP <= address && address - KERNEL_MAP < 1 << 30 => Ok(address - KERNEL_MAP),
         Ok(address) if direct_map <= address && address - direct_map < DIRECT_MAP_BYTES => Ok(address - direct_map),
         _ => Err(expected()),
@@ -612,7 +615,7 @@ mod tests {
     fn an_address_is_physical_or_in_one_of_the_kernels_mappings() {
         let parsed = ["1dfffb000", "0x1DFFFB123", "ffff8801dfffb000", "ffffffff81000000"].map(address);
         assert_eq!(parsed, [0x1_dfff_b000, 0x1_dfff_b123, 0x1_dfff_b000, 0x100_0000].map(Ok));
-        for refused in ["", "0x", "g", "+1", "ffffc90000000000", "10000000000000000", "10000000000000"] {
+        for refused in ["", "0x", "g", "+1", "ffffc90000000000", "10000000000000000", "400000000000"] {
             assert!(address(refused).is_err_and(|why| why.starts_with("expected a hexadecimal")), "{refused}");
         }
     }

@@ -61,7 +61,7 @@ pub enum ScaffoldError {
     },
     /// There is no workspace to put it in.
     #[error(
-        "no workspace with a folder {STRATEGIES}/ in {} or above; --out DIR makes a repository of its own",
+        "no workspace of pgtlab, with core/ and {STRATEGIES}/, in {} or above; --out DIR makes a repository of its own",
         start.display()
     )]
     NoWorkspace {
@@ -140,7 +140,9 @@ impl fmt::Display for Report {
 pub fn find_workspace(start: &Path) -> Result<PathBuf, ScaffoldError> {
     let is_root = |folder: &&Path| {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-        folder.join(STRATEGIES).is_dir() && manifest.lines().any(|line| line.trim() == "[workspace]")
+        let core = fs::read_to_string(folder.join("core/Cargo.toml")).unwrap_or_default();
+        let is_ours = core.lines().any(|line| line.trim() == r#"name = "pgtlab-core""#);
+        is_ours && folder.join(STRATEGIES).is_dir() && manifest.lines().any(|line| line.trim() == "[workspace]")
     };
     let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
     let absolute = env::current_dir().map_err(failed("find", start))?.join(start);
@@ -274,6 +276,8 @@ mod tests {
     fn workspace(manifest: &str) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(root.path().join("strategies/older/src")).expect("a folder");
+        fs::create_dir_all(root.path().join("core")).expect("a folder");
+        fs::write(root.path().join("core/Cargo.toml"), "[package]\nname = \"pgtlab-core\"\n").expect("a file");
         fs::write(root.path().join("strategies/older/src/lib.rs"), OLDER).expect("a file");
         fs::write(root.path().join("Cargo.lock"), "[[package]]\nname = \"serde\"\n").expect("a file");
         fs::write(root.path().join("Cargo.toml"), manifest).expect("a file");

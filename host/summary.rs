@@ -271,6 +271,7 @@ fn lines(records: &[CellRecord]) -> Vec<Line> {
         let best = best_room.entry((&record.layout, &record.backend)).or_default();
         *best = room(record).unwrap_or(0).max(*best);
     }
+    let has_several = records.iter().any(|record| record.strategy != records[0].strategy);
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     for record in records {
         let line = lines.entry(&record.strategy).or_default();
@@ -280,7 +281,8 @@ fn lines(records: &[CellRecord]) -> Vec<Line> {
         if let Some(measures) = record.measures {
             line.most_left_read_only = line.most_left_read_only.max(Some(measures.left_read_only));
             let lost = best_room[&(&*record.layout, &*record.backend)] - measures.crashkernel_room_bytes;
-            line.most_room_lost_bytes = line.most_room_lost_bytes.max(Some(lost));
+            // Where one strategy ran alone there is nothing to fall short of.
+            line.most_room_lost_bytes = line.most_room_lost_bytes.max(has_several.then_some(lost));
         }
         let broken: BTreeSet<&str> = record.findings.iter().map(|finding| &*finding.rule).collect();
         for rule in broken {

@@ -9,10 +9,10 @@ pub use shown::changes;
 
 use clap::Args;
 use pgtlab_core::addr::{PhysAddr, PhysRange};
-use pgtlab_core::cmdline::{self, CrashKernel, CrashPlace, MapOption};
+use pgtlab_core::cmdline::{self, CrashKernel, MapOption};
 use pgtlab_core::e820::{E820Entry, E820Map, E820Type};
+use pgtlab_core::geometry::Geometry;
 use pgtlab_core::layout::{Backend, Layout, Node, Reservation};
-use pgtlab_core::memblock::Memblock;
 use std::num::NonZeroU32;
 
 /// What the machine is changed to. The options are applied in this order.
@@ -95,7 +95,8 @@ impl WhatIf {
     /// # Errors
     /// If no machine is left: no RAM, a kernel outside it, no room for the crash kernel.
     pub fn apply(&self, layout: &Layout) -> Result<Layout, String> {
-        if self.is_nothing() {
+        let ram_end = layout.e820.ram().map(|ram| ram.end).max().unwrap_or_default();
+        if self.is_nothing() && (ram_end <= DIRECT_MAP_END || layout.geometry != Geometry::X86_64) {
             return Ok(layout.clone());
         }
         let mut changed = layout.clone();
@@ -116,11 +117,20 @@ impl WhatIf {
             changed.switches.numa = true;
         }
         if let Some(asked) = &self.crashkernel {
-            let range = place_crash_kernel(&changed, asked)?;
+            // The option given last counts.
+            changed.reservations.retain(|reservation| !reservation.is_made_after_the_build());
+            let range = asked.place(&changed).map_err(|error| error.to_string())?;
             changed
                 .reservations
                 .extend(range.map(|range| Reservation { range, name: Reservation::CRASH_KERNEL.to_owned() }));
         }
+        let ram_end = changed.e820.ram().map(|ram| ram.end).max().unwrap_or_default();
+        if DIRECT_MAP_END < ram_end {
+            return Err(format!(
+                "its RAM ends at {ram_end:#x}, above the end of the direct map at 64 TiB; `--mem 64T` leaves that out"
+            ));
+        }
+        changed.drop_nodes_without_ram();
         let mut text = changed.render();
         if let Some(range) = extra {
             text += &format!("p2m invalid {:x} {:x}\n", range.start, range.end);
@@ -129,6 +139,10 @@ impl WhatIf {
         Layout::parse(&text, &layout.name).map_err(|error| format!("the options leave no machine: {}", error.kind))
     }
 }
+
+/// What the direct map holds with four levels of tables; a kernel uses no memory above (`MAXMEM`,
+/// Documentation/x86/x86_64/mm.txt).
+pub const DIRECT_MAP_END: PhysAddr = PhysAddr::new(64 << 40);
 
 /// Memory that the guest may get later: RAM in the map, reserved, without machine frames.
 fn add_extra(layout: &mut Layout, bytes: u64) -> PhysRange {
@@ -174,38 +188,6 @@ fn nodes(e820: &E820Map, n: NonZeroU32) -> Vec<Node> {
         }
     }
     nodes
-}
-
-/// Where the kernel would put the crash kernel on a machine that has no early page tables yet. `None` if
-/// the option asks for none on a machine of this size.
-fn place_crash_kernel(layout: &Layout, asked: &CrashKernel) -> Result<Option<PhysRange>, String> {
-    /// `reserve_crashkernel` aligns to 16 MiB.
-    const ALIGN: u64 = 16 << 20;
-    let bytes = asked.bytes(layout.e820.ram_bytes());
-    if bytes == 0 {
-        return Ok(None);
-    }
-    let mut memblock = Memblock::new(layout.geometry.page_bytes());
-    memblock.fill(&layout.e820);
-    memblock.reserve(layout.kernel);
-    layout.reservations.iter().for_each(|reservation| memblock.reserve(reservation.range));
-    if let Some(xen) = layout.xen.filter(|_| layout.backend == Backend::Xen) {
-        memblock.reserve(PhysRange::new(xen.mfn_list, xen.mapped_end));
-    }
-    let window = |end| PhysRange::new(PhysAddr::new(ALIGN), end);
-    let start = match asked.place {
-        CrashPlace::At(start) => {
-            let range = PhysRange::new(start, start.saturating_add(bytes));
-            let is_free = memblock.is_memory(range) && !memblock.is_any_reserved(range);
-            is_free.then_some(start)
-        }
-        CrashPlace::Low => memblock.find_in_range(window(layout.geometry.crashkernel_end), bytes, ALIGN),
-        CrashPlace::High => memblock.find_in_range(window(layout.e820.end()), bytes, ALIGN),
-    };
-    match start {
-        Some(start) => Ok(Some(PhysRange::new(start, start.saturating_add(bytes)))),
-        None => Err(format!("no room for a crash kernel of {bytes:#x} bytes where the option asks for it")),
-    }
 }
 
 #[cfg(test)]

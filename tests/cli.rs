@@ -336,6 +336,22 @@ fn a_log_is_imported_from_a_file_or_a_pipe() {
 }
 
 #[test]
+fn a_dump_is_read_from_a_pipe() {
+    let dump = succeeds(&["dump", "hook", "05-xen-ec2-7680m"]).stdout;
+    let folder = folder_with("a.txt", dump.as_bytes());
+    let ran = run_in(folder.path(), &["diff", "/dev/stdin", "a.txt"], &dump);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn a_report_that_is_not_written_leaves_nothing() {
+    let folder = folder_with("bad.layout", b"name bad\ne820 0 9f000 1\n");
+    refused_in(folder.path(), &["compare", "--layout", "bad.layout", "--output", "report.txt"]);
+    let kept: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+}
+
+#[test]
 fn every_command_reads_a_machine_from_a_pipe() {
     let log = "BIOS-e820: [mem 0x0-0x9fbff] usable\nBIOS-e820: [mem 0x100000-0x1fffffff] usable\n";
     for args in [&["explain", "hook", "-"][..], &["dump", "hook", "-", "--backend", "xen"], &["map", "-"]] {
@@ -385,9 +401,11 @@ fn a_full_import_says_what_was_taken_and_assumed_and_not_understood() {
     stdin: a native log with 1 memory map; from the one at line 2: 3 ranges, 1024 MiB of RAM
     map: lines 2 to 3, 2 ranges: the firmware's
     taken: 4 lines; assumed: 3 facts; not understood: 1 line
-    taken lines: 2-5
-    not of the layout: lines 7: changes of the map, or what follows from it
-    not of the layout: lines 8: the build of the early page tables, which a strategy repeats
+    taken, of the map and the ramdisk: lines 2-3
+    taken, line 4: NX is on
+    taken, line 5: kernel [0x1000000, 0x1a29e64)
+    not of the layout, line 7: changes of the map, or what follows from it
+    not of the layout, line 8: the build of the early page tables, which a strategy repeats
     assumed: the processor has 2M pages
     assumed: the processor has no 1G pages
     assumed: all memory is one node
@@ -466,7 +484,7 @@ fn help_tells_the_exit_status_and_shows_examples() {
 fn a_watch_needs_a_workspace_and_a_crate_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = refused_in(folder.path(), &["watch", "unfixed"]);
-    assert!(refused.starts_with("error: no workspace with a folder strategies/ in "), "{refused}");
+    assert!(refused.starts_with("error: no workspace of pgtlab, with core/ and strategies/, in "), "{refused}");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let refused = refused_in(root, &["watch", "no-such"]);
     let expected = format!(

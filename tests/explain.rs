@@ -188,10 +188,7 @@ fn a_page_is_followed_through_the_boot() {
       expected mapped by live tables when taken
     ");
     let outside = refused_in(Path::new("."), &["explain", "hook", "01-native-6g", "--at", "fffffffffffff"]);
-    assert_eq!(
-        outside,
-        "error: 0xfffffffffffff lies outside the direct map; expected an address below 0x1000000000000"
-    );
+    assert!(outside.contains("expected a hexadecimal physical address below 64 TiB"), "{outside}");
 }
 
 #[test]

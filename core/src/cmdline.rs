@@ -7,6 +7,8 @@
 use crate::addr::{PhysAddr, PhysRange};
 use crate::e820::{E820Entry, E820Map, E820Type};
 use crate::geometry::Geometry;
+use crate::layout::{Backend, Layout};
+use crate::memblock::Memblock;
 
 /// Why an option's text is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +155,51 @@ impl CrashKernel {
         let ram = PhysAddr::new(ram_bytes);
         self.sizes.iter().find(|(range, _)| range.contains(ram)).map_or(0, |(_, bytes)| *bytes)
     }
+}
+
+impl CrashKernel {
+    /// `reserve_crashkernel` aligns to 16 MiB.
+    const ALIGN: u64 = 16 << 20;
+
+    /// Where the kernel would put it on a machine that has no early page tables yet. `None` if it asks for none on a
+    /// machine of this size.
+    ///
+    /// # Errors
+    /// If there is no room where it is to be.
+    pub fn place(&self, layout: &Layout) -> Result<Option<PhysRange>, NoCrashRoom> {
+        let bytes = self.bytes(layout.e820.ram_bytes());
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let mut memblock = Memblock::new(layout.geometry.page_bytes());
+        memblock.fill(&layout.e820);
+        memblock.reserve(layout.kernel);
+        layout.reservations.iter().for_each(|reservation| memblock.reserve(reservation.range));
+        if let Some(xen) = layout.xen.filter(|_| layout.backend == Backend::Xen) {
+            memblock.reserve(PhysRange::new(xen.mfn_list, xen.mapped_end));
+        }
+        let window = |end| PhysRange::new(PhysAddr::new(Self::ALIGN), end);
+        let start = match self.place {
+            CrashPlace::At(start) => {
+                let range = PhysRange::new(start, start.saturating_add(bytes));
+                (memblock.is_memory(range) && !memblock.is_any_reserved(range)).then_some(start)
+            }
+            CrashPlace::Low => memblock.find_in_range(window(layout.geometry.crashkernel_end), bytes, Self::ALIGN),
+            CrashPlace::High => memblock.find_in_range(window(layout.e820.end()), bytes, Self::ALIGN),
+        };
+        match start {
+            Some(start) => Ok(Some(PhysRange::new(start, start.saturating_add(bytes)))),
+            None => Err(NoCrashRoom { bytes }),
+        }
+    }
+}
+
+/// A crash kernel finds no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for a crash kernel of {bytes:#x} bytes where the option asks for it")]
+pub struct NoCrashRoom {
+    /// How many bytes it asks for.
+    pub bytes: u64,
 }
 
 /// Reads what stands behind `crashkernel=`.

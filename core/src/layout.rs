@@ -45,6 +45,14 @@ pub struct Reservation {
     pub name: String,
 }
 
+impl Layout {
+    /// Drops nodes that have no RAM, as `numa_cleanup_meminfo` does (arch/x86/mm/numa.c).
+    pub fn drop_nodes_without_ram(&mut self) {
+        let e820 = &self.e820;
+        self.nodes.retain(|node| e820.ram().any(|ram| ram.overlaps(node.range)));
+    }
+}
+
 impl Reservation {
     /// A crash kernel's.
     pub const CRASH_KERNEL: &'static str = "crashkernel";

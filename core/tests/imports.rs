@@ -241,6 +241,54 @@ fn early_brk_tables_lie_in_the_image_where_what_follows_it_is_somebodys() {
 }
 
 #[test]
+fn a_guests_own_ramdisk_is_where_its_log_has_it() {
+    let guest = "Xen: [mem 0x0000000000100000-0x000000003fffffff] usable\nRAMDISK: [mem 0x0249f000-0x0472efff]\n";
+    let (layout, assumed) = import(guest, Backend::Xen);
+    let ramdisk = Reservation { range: PhysRange::from_numbers(0x249_f000, 0x472_f000), name: "RAMDISK".to_owned() };
+    assert_eq!(layout.reservations, [ramdisk]);
+    assert_eq!(layout.xen.map(|boot| boot.mfn_list.get()), Some(0x472_f000));
+    assert!(!assumed.contains(&Assumed::XenRamdisk { line: 2 }));
+    // A native log's lies where a boot loader put it.
+    let native = "BIOS-e820: [mem 0x00100000-0x3fffffff] usable\nRAMDISK: [mem 0x3249f000-0x3472efff]\n";
+    let (layout, assumed) = import(native, Backend::Xen);
+    assert_eq!(layout.reservations.first().map(|ramdisk| ramdisk.range.start.get()), Some(0x203_b000));
+    assert!(assumed.contains(&Assumed::XenRamdisk { line: 2 }));
+}
+
+#[test]
+fn a_crash_kernel_is_where_it_was_put_or_where_the_command_line_has_it_put() {
+    let crash = |lines: &str| {
+        let text = format!("BIOS-e820: [mem 0x00100000-0x7fffffff] usable\n{lines}");
+        let (layout, assumed) = import(&text, Backend::Native);
+        let ranges =
+            layout.reservations.iter().map(|reservation| (reservation.range.start.get(), reservation.range.end.get()));
+        (ranges.collect::<Vec<_>>(), assumed)
+    };
+    let (ranges, assumed) = crash("Command line: crashkernel=256M\n");
+    assert_eq!(ranges, [(0x2800_0000, 0x3800_0000)]);
+    assert!(assumed.contains(&Assumed::CrashKernel(PhysRange::from_numbers(0x2800_0000, 0x3800_0000))));
+    let (ranges, assumed) = crash(
+        "Command line: crashkernel=256M,high\ncrashkernel low memory reserved: 0x30000000 - 0x34000000 (64 MB)\n\
+         crashkernel reserved: 0x0000000060000000 - 0x0000000070000000 (256 MB)\n",
+    );
+    assert_eq!(ranges, [(0x3000_0000, 0x3400_0000), (0x6000_0000, 0x7000_0000)]);
+    assert!(!assumed.iter().any(|assumed| matches!(assumed, Assumed::CrashKernel(_))));
+    let (ranges, assumed) = crash("Command line: crashkernel=8G\n");
+    assert_eq!((ranges, assumed.contains(&Assumed::NoCrashKernel { line: 2 })), (vec![], true));
+    let (ranges, assumed) = crash("Command line: crashkernel=bar\n");
+    let option = Assumed::Option { line: 2, option: "crashkernel=bar".to_owned() };
+    assert_eq!((ranges, assumed.contains(&option)), (vec![], true));
+}
+
+#[test]
+fn a_node_whose_memory_an_option_took_is_none() {
+    let text = "Command line: mem=1G\nBIOS-e820: [mem 0x00100000-0x7fffffff] usable\n\
+                SRAT: Node 0 PXM 0 [mem 0x0-0x3fffffff]\nSRAT: Node 1 PXM 1 [mem 0x40000000-0x7fffffff]\n";
+    let nodes = import(text, Backend::Native).0.nodes;
+    assert_eq!(nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn the_ramdisk_of_a_builder_is_the_one_in_the_kernels_map() {
     let text = "(XEN) PHYSICAL MEMORY ARRANGEMENT:\n(XEN)  Init. ramdisk: 000000022cbdc000->000000022d3dc000\n\
                 (XEN) VIRTUAL MEMORY ARRANGEMENT:\n(XEN)  Loaded kernel: ffffffff81000000->ffffffff82000000\n\

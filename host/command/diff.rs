@@ -34,7 +34,8 @@ pub(super) fn diff(global: &Global, asked: &Diff) -> Result<u8, CommandError> {
 /// The cell that is meant, or none if a file is.
 fn typed_side(asked: &Diff, typed: &str) -> Result<Option<Named>, CommandError> {
     Ok(Some(match (&asked.strategy, &asked.layout) {
-        (None, None) if Path::new(typed).is_file() => return Ok(None),
+        // A pipe too, as the shell's <(..) is one.
+        (None, None) if Path::new(typed).exists() && !Path::new(typed).is_dir() => return Ok(None),
         (None, None) => parse_cell(typed, asked).ok_or_else(|| CommandError::NoSide { typed: typed.to_owned() })?,
         (Some(strategy), _) => named(asked, strategy, typed, asked.backend),
         (None, Some(layout)) => named(asked, typed, layout, asked.backend),

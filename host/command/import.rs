@@ -114,17 +114,28 @@ fn tell_taken(log: &BootLog, imported: &Imported) {
         count(imported.assumed.len(), "fact", "facts"),
         count(n_doubts, "line", "lines")
     );
-    anstream::eprintln!("taken lines: {}", runs(&imported.taken));
+    let is_fact = |line: &usize| log.facts().iter().any(|taken| taken.line == *line);
+    let (facts, others): (Vec<usize>, Vec<usize>) = imported.taken.iter().partition(|line| is_fact(line));
+    anstream::eprintln!("taken, of the map and the ramdisk: {}", lines(&others));
+    for taken in log.facts().iter().filter(|taken| facts.binary_search(&taken.line).is_ok()) {
+        anstream::eprintln!("taken, line {}: {}", taken.line, taken.fact);
+    }
     for whose in Aside::ALL {
         let lines: Vec<usize> =
             imported.asides.iter().filter(|(_, aside)| *aside == whose).map(|(line, _)| *line).collect();
         if !lines.is_empty() {
-            anstream::eprintln!("not of the layout: lines {}: {whose}", runs(&lines));
+            anstream::eprintln!("not of the layout, {}: {whose}", self::lines(&lines));
         }
     }
     for assumed in &imported.assumed {
         anstream::eprintln!("assumed: {assumed}");
     }
+}
+
+/// `line 3`, or `lines 3-9, 12, 14-15`.
+fn lines(lines: &[usize]) -> String {
+    let word = if lines.len() == 1 { "line" } else { "lines" };
+    format!("{word} {}", runs(lines))
 }
 
 /// `3-9, 12, 14-15`.

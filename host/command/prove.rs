@@ -123,7 +123,11 @@ impl Search<'_> {
         if let Some(layout) = &smallest {
             let _ = writeln!(out, "\nthe smallest machine made of {}:\n\n{}", drawn(&found).name(), layout.render());
         }
-        let _ = writeln!(out, "To find it again: pgtlab prove {} --random --seed {seed}", self.contestant.command());
+        let _ = writeln!(
+            out,
+            "To find it again: pgtlab prove {} --random --seed {seed} --cases {at}",
+            self.contestant.command()
+        );
         Ok((out, smallest))
     }
 

@@ -59,6 +59,34 @@ fn memory_options_change_the_map() {
 }
 
 #[test]
+fn a_crash_kernel_takes_the_place_of_the_one_before() {
+    let with_one = format!("{NATIVE}reserve 20000000 28000000 crashkernel\n");
+    check(
+        &with_one,
+        &["--crashkernel", "128M"],
+        &["- reserve 20000000 28000000 crashkernel", "+ reserve 30000000 38000000 crashkernel"],
+    );
+}
+
+#[test]
+fn a_node_whose_memory_is_gone_is_none() {
+    let two = format!("{NATIVE}node 0 0 100000000\nnode 1 100000000 180000000\n");
+    let text = changed(&two, &["--mem", "1G"]).expect("a machine");
+    assert!(text.contains("- node 1 100000000 180000000\n") && !text.contains("- node 0"), "{text}");
+}
+
+#[test]
+fn memory_above_the_direct_map_is_told_and_can_be_left_out() {
+    let huge = "name machine\ne820 1000 a0000 1\ne820 100000 1000000000000 1\nkernel 1000000 2000000\n";
+    let refused = changed(huge, &[]).expect_err("no kernel maps it");
+    let expected =
+        "its RAM ends at 0x1000000000000, above the end of the direct map at 64 TiB; `--mem 64T` leaves that out";
+    assert_eq!(refused, expected);
+    let text = changed(huge, &["--mem", "64T"]).expect("a machine");
+    assert!(text.contains("+ [mem 0x0000000000100000-0x00003fffffffffff] usable"), "{text}");
+}
+
+#[test]
 fn switches_and_nodes_are_set() {
     check(NATIVE, &["--no-pse"], &["+ pse 0"]);
     check(NATIVE, &["--gbpages"], &["- gbpages 0", "+ gbpages 1"]);

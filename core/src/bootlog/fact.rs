@@ -18,6 +18,7 @@ use super::map_line::{FoundRange, HYPERVISOR, hex, inclusive, read_range};
 use crate::addr::{PfnRange, PhysAddr, PhysRange, VirtAddr};
 use crate::geometry::Geometry;
 use aho_corasick::AhoCorasick;
+use std::fmt;
 use std::sync::LazyLock;
 
 /// One block of what Xen's domain builder made.
@@ -37,6 +38,20 @@ pub enum XenBlock {
     BootStack,
     /// All that is mapped.
     Total,
+}
+
+impl fmt::Display for XenBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kernel => "Xen's builder: kernel",
+            Self::Ramdisk => "Xen's builder: ramdisk",
+            Self::PhysMachMap => "Xen's builder: p2m list",
+            Self::StartInfo => "Xen's builder: start info",
+            Self::PageTables => "Xen's builder: page tables",
+            Self::BootStack => "Xen's builder: boot stack",
+            Self::Total => "Xen's builder: all that is mapped",
+        })
+    }
 }
 
 /// What a line says.
@@ -118,8 +133,42 @@ pub enum Fact {
     Populated(PfnRange),
 }
 
+impl fmt::Display for Fact {
+    /// In a few words, with ranges half open.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = |range: &PhysRange| format!("[{:#x}, {:#x})", range.start, range.end);
+        let frames = |range: &PfnRange| format!("frames {:x}-{:x}", range.start, range.end);
+        match self {
+            Self::SratNode { id, range, is_hotplug: false } => write!(f, "node {id}, by SRAT: {}", bytes(range)),
+            Self::SratNode { id, range, is_hotplug: true } => write!(f, "node {id}, hotplug: {}", bytes(range)),
+            Self::SetUpNode { id, range } => write!(f, "node {id}: {}", bytes(range)),
+            Self::OneNode => f.write_str("all memory is one node"),
+            Self::NodeData(range) => write!(f, "node data at {}", bytes(range)),
+            Self::Kernel(range) => write!(f, "kernel {}", bytes(range)),
+            Self::Reserved { range, name } => write!(f, "reserved {} for {name}", bytes(range)),
+            Self::CrashKernel(range) => write!(f, "crash kernel {}", bytes(range)),
+            Self::CommandLine(_) => f.write_str("options of the command line"),
+            Self::Piece { range, page_shift } => {
+                write!(f, "{} in pages of {} KiB", bytes(range), (1u64 << page_shift) >> 10)
+            }
+            Self::MappingCall(range) => write!(f, "mapped: {}", bytes(range)),
+            Self::TableSpace { end, space } => write!(f, "tables for memory up to {end:#x} in {}", bytes(space)),
+            Self::BrkTable(range) => write!(f, "BRK table at {}", bytes(range)),
+            Self::Nx(true) => f.write_str("NX is on"),
+            Self::Nx(false) => f.write_str("NX is off"),
+            Self::GbPages => f.write_str("1G pages"),
+            Self::BootMapped(end) => write!(f, "mapped by the boot code up to {end:#x}"),
+            Self::Trampoline(base) => write!(f, "trampoline at {base:#x}"),
+            Self::Xen { block, start, end } => write!(f, "{block} at [{start:#x}, {end:#x})"),
+            Self::Identity(range) => write!(f, "mapped one to one: {}", frames(range)),
+            Self::Released(range) => write!(f, "given back to Xen: {}", frames(range)),
+            Self::Populated(range) => write!(f, "got from Xen: {}", frames(range)),
+        }
+    }
+}
+
 /// Of these words, each line with a fact has one.
-pub(super) const WORDS: [&str; 40] = [
+pub(super) const WORDS: [&str; 41] = [
     "SRAT: Node ",
     "SRAT: SRAT not used",
     "setup node ",
@@ -138,6 +187,7 @@ pub(super) const WORDS: [&str; 40] = [
     "#9",
     "ommand line: ",
     "crashkernel reserved: ",
+    "crashkernel low memory reserved: ",
     " for crashkernel (System RAM",
     " for crashkernel (low RAM",
     "init_memory_mapping: ",
@@ -231,7 +281,7 @@ fn read_any(line: &str) -> Option<Option<Fact>> {
     if let Some(rest) = after("Command line: ").or_else(|| after("ommand line: ")) {
         return Some(Some(Fact::CommandLine(rest.trim().to_owned())));
     }
-    if let Some(rest) = after("crashkernel reserved: ") {
+    if let Some(rest) = after("crashkernel reserved: ").or_else(|| after("crashkernel low memory reserved: ")) {
         return Some(range_of(rest).map(Fact::CrashKernel));
     }
     let crash =

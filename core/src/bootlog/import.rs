@@ -69,6 +69,18 @@ pub enum Assumed {
     HotplugLeftOut,
     /// Where Xen's domain builder put its things.
     XenBoot,
+    /// The ramdisk lies behind the kernel as Xen's builder puts it, not where it is printed.
+    XenRamdisk {
+        /// The line that says where.
+        line: usize,
+    },
+    /// Where a crash kernel goes that the command line asks for; no line says where it went.
+    CrashKernel(PhysRange),
+    /// There is no room for the crash kernel that the command line asks for.
+    NoCrashKernel {
+        /// The line.
+        line: usize,
+    },
     /// The p2m list lies outside the kernel's map, and is not part of the layout.
     P2mListUnmapped {
         /// The line.
@@ -107,6 +119,13 @@ impl fmt::Display for Assumed {
             Self::NodesCut => f.write_str("nodes lie over each other; the higher ones were cut"),
             Self::HotplugLeftOut => f.write_str("hotplug ranges of nodes hold no memory yet; left out"),
             Self::XenBoot => f.write_str("Xen's domain builder puts its boot objects behind the kernel"),
+            Self::XenRamdisk { line } => {
+                write!(f, "line {line}: Xen's builder puts a ramdisk of 12 MiB behind the kernel instead")
+            }
+            Self::CrashKernel(range) => {
+                write!(f, "the crash kernel is put at [{:#x}, {:#x}) when the tables are built", range.start, range.end)
+            }
+            Self::NoCrashKernel { line } => write!(f, "line {line}: there is no room for the crash kernel; left out"),
             Self::P2mListUnmapped { line } => {
                 write!(f, "line {line}: the p2m list lies outside the kernel's map and is left out")
             }
@@ -155,6 +174,9 @@ impl BootLog {
             import.ramdisk(&mut layout);
         }
         import.place_brk(&mut layout);
+        if stage != Stage::Firmware {
+            import.place_crash_kernel(&mut layout);
+        }
         let others = self.facts.iter().filter(|taken| !import.taken.contains(&taken.line));
         let mut asides: Vec<(usize, Aside)> = others.map(|taken| (taken.line, Aside::of(&taken.fact))).collect();
         asides.extend(self.ramdisk_line.filter(|line| !import.taken.contains(line)).map(|line| (line, Aside::Placed)));
@@ -296,6 +318,29 @@ impl<'l> Import<'l> {
         for (range, name) in reserved.iter().map(|(range, name)| (*range, name.as_str())).chain(crash) {
             let words = name.split_whitespace().collect::<Vec<_>>().join("-");
             layout.reservations.push(Reservation { range, name: one_word(&words).to_string() });
+        }
+    }
+
+    /// A crash kernel that the command line asks for, if no line says where it went. A PV guest makes none.
+    fn place_crash_kernel(&mut self, layout: &mut Layout) {
+        let is_placed = layout.reservations.iter().any(Reservation::is_made_after_the_build);
+        let asked =
+            self.words().into_iter().find_map(|(line, word)| Some((line, word, word.strip_prefix("crashkernel=")?)));
+        let Some((line, word, value)) = asked.filter(|_| !is_placed && self.log.kind().has_native_cell()) else {
+            return;
+        };
+        let Ok(asked) = cmdline::parse_crashkernel(value) else {
+            self.assumed.push(Assumed::Option { line, option: word.to_owned() });
+            return;
+        };
+        self.taken.insert(line);
+        match asked.place(layout) {
+            Ok(Some(range)) => {
+                self.assumed.push(Assumed::CrashKernel(range));
+                layout.reservations.push(Reservation { range, name: Reservation::CRASH_KERNEL.to_owned() });
+            }
+            Ok(None) => {}
+            Err(_) => self.assumed.push(Assumed::NoCrashKernel { line }),
         }
     }
 

@@ -231,11 +231,16 @@ fn check_entries(entries: &[LogEntry], geometry: &Geometry) -> Result<(), BootLo
 /// kernel |  | RAMDISK | p2m list | 3 pages | page tables ..  slack |
 ///        K                                                         xen_mapped, at a multiple of 4 MiB
 /// ```
-pub(super) fn under_xen(mut layout: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
-    let geometry = layout.geometry;
-    let page_bytes = geometry.page_bytes();
+pub(super) fn under_xen(layout: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
     let ramdisk_start = layout.kernel.end.saturating_add(BRK_BYTES);
     let ramdisk = PhysRange::new(ramdisk_start, ramdisk_start.saturating_add(XEN_RAMDISK_BYTES));
+    under_xen_with(layout, is_dom0, ramdisk)
+}
+
+/// The same with a ramdisk, behind the kernel, whose place is known.
+pub(super) fn under_xen_with(mut layout: Layout, is_dom0: bool, ramdisk: PhysRange) -> Result<Layout, BootLogError> {
+    let geometry = layout.geometry;
+    let page_bytes = geometry.page_bytes();
     let mfn_list = ramdisk.end;
     let n_frames = layout.e820.ram_bytes() / page_bytes;
     let list_bytes = PhysAddr::new(8 * n_frames).align_up(page_bytes).get();

@@ -41,6 +41,7 @@ pub(super) fn take(import: &mut Import<'_>, layout: &mut Layout) {
         [one] if is_all(one) => {}
         _ => layout.nodes = nodes,
     }
+    layout.drop_nodes_without_ram();
 }
 
 /// For each node the range from its first byte to its last, ascending; where two lie over each other the

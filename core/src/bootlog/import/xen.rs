@@ -5,7 +5,7 @@
 use super::{Assumed, Import};
 use crate::addr::{PfnRange, PhysAddr, PhysRange, VirtAddr};
 use crate::bootlog::fact::{Fact, XenBlock};
-use crate::bootlog::machine::under_xen;
+use crate::bootlog::machine::{under_xen, under_xen_with};
 use crate::bootlog::{BootLogError, LogKind};
 use crate::geometry::Level;
 use crate::layout::{Layout, Machine, P2m, Reservation, XenBoot};
@@ -35,17 +35,23 @@ pub(super) fn put_under(import: &mut Import<'_>, machine: Layout) -> Result<Layo
     let kernel_end = machine.kernel.end;
     let printed = boot(import, &machine).or_else(|| reserved_boot(import, &machine));
     let reservations = machine.reservations.clone();
+    let known = if printed.is_none() { guests_ramdisk(import, &machine) } else { None };
+    let by_rules =
+        known.and_then(|(line, ramdisk)| Some((line, under_xen_with(machine.clone(), is_dom0, ramdisk).ok()?)));
+    if let Some((line, layout)) = by_rules {
+        import.taken.insert(line);
+        return Ok(by_rules_behind(import, layout, is_dom0));
+    }
+    if let Some(line) = import.log.ramdisk_line.filter(|_| printed.is_none()) {
+        import.assumed.push(Assumed::XenRamdisk { line });
+    }
     let mut layout = match under_xen(machine.clone(), is_dom0) {
         Ok(layout) => layout,
         // What was printed fitted, so what the rules would need does not matter.
         Err(_) if printed.is_some() => under_xen_as_printed(machine, is_dom0),
         Err(error) => return Err(error),
     };
-    let Some(boot) = printed else {
-        import.assumed.push(Assumed::XenBoot);
-        take_frames(import, &mut layout, is_dom0);
-        return Ok(layout);
-    };
+    let Some(boot) = printed else { return Ok(by_rules_behind(import, layout, is_dom0)) };
     layout.xen = Some(boot);
     layout.reservations = reservations;
     let ramdisk = block(import, XenBlock::Ramdisk).map(|(_, range)| range).or_else(|| reserved(import, "RAMDISK"));
@@ -55,6 +61,21 @@ pub(super) fn put_under(import: &mut Import<'_>, machine: Layout) -> Result<Layo
     }
     take_frames(import, &mut layout, is_dom0);
     Ok(layout)
+}
+
+/// A machine whose boot objects lie behind its kernel and ramdisk by the fixed rules.
+fn by_rules_behind(import: &mut Import<'_>, mut layout: Layout, is_dom0: bool) -> Layout {
+    import.assumed.push(Assumed::XenBoot);
+    take_frames(import, &mut layout, is_dom0);
+    layout
+}
+
+/// Where a PV guest's own log has its ramdisk: the builder put it there, behind the kernel.
+fn guests_ramdisk(import: &Import<'_>, machine: &Layout) -> Option<(usize, PhysRange)> {
+    let line = import.log.ramdisk_line.filter(|_| !import.log.kind().has_native_cell())?;
+    let geometry = machine.geometry;
+    let ramdisk = geometry.bytes(geometry.touched_pages(import.log.ramdisk()?));
+    (machine.kernel.end <= ramdisk.start).then_some((line, ramdisk))
 }
 
 /// The machine under Xen without the builder's boot objects, which are about to be set.
