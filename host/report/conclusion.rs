@@ -34,13 +34,12 @@ pub fn sentence(summary: &Summary) -> String {
 fn alone(line: &Line, rules: &[String]) -> String {
     let run = line.native.run() + line.xen.run();
     let boots = line.native.boots + line.xen.boots;
+    let failed = line.native.failed + line.xen.failed;
     let broken = if line.broken.is_empty() { "breaks no rule".to_owned() } else { broken(line, rules) };
     match (boots, run) {
         (_, 0) => format!("{} has no cell here that can be run.", line.strategy),
         (1, 1) => format!("{} boots this machine and {broken}.", line.strategy),
-        (0, 1) if 0 < line.native.failed + line.xen.failed => {
-            format!("There is no verdict on {} here.", line.strategy)
-        }
+        (_, run) if run == failed => format!("There is no verdict on {} here.", line.strategy),
         (0, 1) => format!("{} does not boot this machine and {broken}.", line.strategy),
         (boots, run) if boots == run => format!("{} boots all {run} cells and {broken}.", line.strategy),
         _ => format!("{} boots {boots} of {run} cells and {broken}.", line.strategy),

@@ -186,7 +186,7 @@ fn one_strategy_on_one_machine_is_reported_too() {
 
                                 native          Xen most pages  most crash
     strategy               boots  dies  boots  dies    left RO   room lost
-    revert-high-placement      -     -      1     0          0       0 MiB
+    revert-high-placement      -     -      1     0          0           -
 
     rules broken, in cells  Reach  Guard  Claim Return  Cover Progress  Least
     revert-high-placement       -      -      1      -      -        -      -
@@ -195,6 +195,17 @@ fn one_strategy_on_one_machine_is_reported_too() {
     What a cell's tables allow:
       pgtlab dump revert-high-placement 05-xen-ec2-7680m --backend xen
     ");
+}
+
+#[test]
+fn a_strategy_that_comes_to_no_end_has_no_verdict() {
+    let contestants = [contestant("loops", "loops")];
+    let records = ["a", "b"].map(|layout| record("loops", layout, Backend::Xen, Verdict::Timeout));
+    let text = rendered(&contestants, &records, false, text::render);
+    assert!(text.contains("There is no verdict on loops here."), "{text}");
+    let records = [Verdict::Timeout, Verdict::Boots].map(|verdict| record("loops", "a", Backend::Xen, verdict));
+    let text = rendered(&contestants, &records, false, text::render);
+    assert!(text.contains("loops boots 1 of 2 cells and breaks no rule."), "{text}");
 }
 
 /// Thirteen strategies, no two alike, on thirty machines.
