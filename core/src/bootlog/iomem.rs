@@ -12,6 +12,7 @@ use super::map_line::inclusive;
 use super::{BootLog, Fact, MapStage, Reader};
 use crate::addr::PhysRange;
 use crate::e820::E820Type;
+use crate::geometry::Geometry;
 
 /// Why a text of `/proc/iomem` is no map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +53,7 @@ impl BootLog {
                 && let Some(kind) = kind(name)
             {
                 reader.add_entry(MapStage::Bios, range, kind, number);
-            } else if range.is_empty() {
+            } else if range.is_empty() || Geometry::X86_64.phys_end < range.end {
                 // No kernel prints such a range.
             } else if name.starts_with("Kernel ") {
                 let (first, hull) = kernel.unwrap_or((number, range));
@@ -89,10 +90,10 @@ mod tests {
     use crate::layout::Backend;
 
     #[test]
-    fn a_range_that_ends_before_it_starts_is_no_kernels() {
+    fn a_range_that_ends_before_it_starts_or_nowhere_is_no_kernels() {
         // Found by fuzzing.
         let text = "00001000-0009fbff : System RAM\n00100000-3fffffff : System RAM\n  04000000-02ffffff : Kernel bss\n\
-                    \x20 05000000-04ffffff : Crash kernel\n";
+                    \x20 05000000-04ffffff : Crash kernel\n  02000000-fffffffffffffffe : Crash kernel\n";
         let layout = BootLog::from_iomem(text).expect("a map").import("live", Backend::Native, Stage::Last);
         let layout = layout.expect("a machine").layout;
         assert_eq!((layout.kernel.start.get(), layout.reservations.len()), (0x100_0000, 0));
