@@ -149,17 +149,15 @@ pub enum CrashPlace {
 }
 
 impl CrashKernel {
+    /// `reserve_crashkernel` aligns to 16 MiB.
+    const ALIGN: u64 = 16 << 20;
+
     /// How many bytes it asks for on a machine with so much RAM; 0 for none.
     #[must_use]
     pub fn bytes(&self, ram_bytes: u64) -> u64 {
         let ram = PhysAddr::new(ram_bytes);
         self.sizes.iter().find(|(range, _)| range.contains(ram)).map_or(0, |(_, bytes)| *bytes)
     }
-}
-
-impl CrashKernel {
-    /// `reserve_crashkernel` aligns to 16 MiB.
-    const ALIGN: u64 = 16 << 20;
 
     /// Where the kernel would put it on a machine that has no early page tables yet. `None` if it asks for none on a
     /// machine of this size.

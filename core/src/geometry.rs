@@ -6,6 +6,10 @@
 
 use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 
+/// Where the direct map of x86-64 with four levels ends; a kernel uses no memory above (`MAXMEM`;
+/// Documentation/x86/x86_64/mm.txt gives it 64 TiB).
+pub const DIRECT_MAP_END: PhysAddr = PhysAddr::new(64 << 40);
+
 /// A level of the page tables. Level 1 tables map pages; an entry of a level `n` table covers as much as
 /// a whole level `n - 1` table. Intel SDM vol. 3A, "4-Level Paging": 1 is a page table (PTE), 2 a page
 /// directory (PMD), 3 a page-directory-pointer table (PUD), 4 the PML4 (PGD).

@@ -51,6 +51,16 @@ impl Layout {
         let e820 = &self.e820;
         self.nodes.retain(|node| e820.ram().any(|ram| ram.overlaps(node.range)));
     }
+
+    /// What is reserved before the build starts.
+    pub fn reserved_before_the_build(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.iter().filter(|reservation| !reservation.is_made_after_the_build())
+    }
+
+    /// What is reserved when it is done, and before the first consumer.
+    pub fn reserved_after_the_build(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.iter().filter(|reservation| reservation.is_made_after_the_build())
+    }
 }
 
 impl Reservation {

@@ -146,7 +146,7 @@ impl State {
 /// Memory that is in use before the build.
 fn reserved(layout: &Layout, boot: &Boot) -> Vec<PfnRange> {
     let geometry = &layout.geometry;
-    let before = layout.reservations.iter().filter(|reservation| !reservation.is_made_after_the_build());
+    let before = layout.reserved_before_the_build();
     let mut reserved: Vec<PfnRange> = before.map(|reservation| geometry.touched_pages(reservation.range)).collect();
     reserved.push(geometry.touched_pages(layout.kernel));
     let brk = geometry.pfn_down(layout.brk);

@@ -43,13 +43,13 @@ pub enum XenBlock {
 impl fmt::Display for XenBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Kernel => "Xen's builder: kernel",
-            Self::Ramdisk => "Xen's builder: ramdisk",
-            Self::PhysMachMap => "Xen's builder: p2m list",
-            Self::StartInfo => "Xen's builder: start info",
-            Self::PageTables => "Xen's builder: page tables",
-            Self::BootStack => "Xen's builder: boot stack",
-            Self::Total => "Xen's builder: all that is mapped",
+            Self::Kernel => "kernel",
+            Self::Ramdisk => "ramdisk",
+            Self::PhysMachMap => "p2m list",
+            Self::StartInfo => "start info",
+            Self::PageTables => "page tables",
+            Self::BootStack => "boot stack",
+            Self::Total => "all that is mapped",
         })
     }
 }
@@ -159,7 +159,7 @@ impl fmt::Display for Fact {
             Self::GbPages => f.write_str("1G pages"),
             Self::BootMapped(end) => write!(f, "mapped by the boot code up to {end:#x}"),
             Self::Trampoline(base) => write!(f, "trampoline at {base:#x}"),
-            Self::Xen { block, start, end } => write!(f, "{block} at [{start:#x}, {end:#x})"),
+            Self::Xen { block, start, end } => write!(f, "Xen's builder: {block} at [{start:#x}, {end:#x})"),
             Self::Identity(range) => write!(f, "mapped one to one: {}", frames(range)),
             Self::Released(range) => write!(f, "given back to Xen: {}", frames(range)),
             Self::Populated(range) => write!(f, "got from Xen: {}", frames(range)),

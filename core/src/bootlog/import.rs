@@ -254,10 +254,9 @@ impl<'l> Import<'l> {
         let room = PhysRange::new(kernel.end, kernel.end.saturating_add(BRK_BYTES));
         let builders = layout.xen.map(|boot| PhysRange::new(boot.mfn_list, boot.mapped_end));
         let mut taken = layout.reservations.iter().map(|reservation| reservation.range).chain(builders);
+        let is_free = layout.e820.one_ram_entry_holds(room) && !taken.any(|range| range.overlaps(room));
         let in_image = kernel.end.saturating_sub(BRK_BYTES);
-        if (layout.e820.one_ram_entry_holds(room) && !taken.any(|range| range.overlaps(room)))
-            || in_image < kernel.start
-        {
+        if is_free || in_image < kernel.start {
             return;
         }
         let printed = self.first(|fact| match fact {

@@ -72,8 +72,7 @@ fn reserve_what_is_in_use(machine: &mut Machine<'_>, builder_frames: BuilderFram
     let layout = machine.layout;
     let geometry = layout.geometry;
     machine.take_memory(layout.kernel, "TEXT DATA BSS");
-    let made_now = layout.reservations.iter().filter(|reservation| !reservation.is_made_after_the_build());
-    made_now.for_each(|reservation| machine.take_memory(reservation.range, &reservation.name));
+    layout.reserved_before_the_build().for_each(|made| machine.take_memory(made.range, &made.name));
     let Some(xen) = layout.xen.filter(|_| layout.backend == Backend::Xen) else { return };
     let frames = |first: u64, end: u64| {
         let at = |n: u64| xen.pt_base.saturating_add(n << geometry.page_shift);
@@ -207,8 +206,7 @@ fn progress(machine: &mut Machine<'_>, range: &Range, answer: &TableSpace) {
 /// Reserves what the kernel reserves between the build and the first consumer. No measure of the build sees it.
 pub(super) fn reserve_after_the_build(machine: &mut Machine<'_>) {
     let layout = machine.layout;
-    let made_now = layout.reservations.iter().filter(|reservation| reservation.is_made_after_the_build());
-    made_now.for_each(|reservation| machine.take_memory(reservation.range, &reservation.name));
+    layout.reserved_after_the_build().for_each(|made| machine.take_memory(made.range, &made.name));
 }
 
 /// The last stage of the build, and the ACPI table that is looked at before NUMA is set up.

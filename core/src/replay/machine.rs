@@ -10,7 +10,7 @@ use super::release::Release;
 use crate::addr::{PhysAddr, PhysRange, VirtAddr};
 use crate::bootlog::{Assumed, BootLog, Fact, LogEntry, LogKind, LogMap, MapStage, NoteKind, Stage};
 use crate::e820::E820Type;
-use crate::geometry::Geometry;
+use crate::geometry::{DIRECT_MAP_END, Geometry};
 use crate::layout::{Backend, Layout, Reservation};
 use std::fmt;
 
@@ -98,8 +98,6 @@ pub(super) struct Ground {
     pub(super) assumed: Vec<Assumption>,
 }
 
-/// x86-64 kernels of four levels use no memory above (`MAXMEM`).
-const MAX_RAM_END: PhysAddr = PhysAddr::new(64 << 40);
 /// A PV guest's map ends this far above its memory, where Xen does not give it one (`xen_memory_setup`).
 const EXTRA_BYTES: u64 = 8 << 20;
 /// Room for a kernel's image, of which nothing but its end is known.
@@ -126,8 +124,8 @@ impl Ground {
         let backend = if log.kind().has_native_cell() { Backend::Native } else { Backend::Xen };
         let imported = log.import("log", backend, Stage::Last).map_err(ReplayError::NoMachine)?;
         let end = imported.layout.geometry.addr(imported.layout.max_pfn());
-        if MAX_RAM_END < end {
-            return Err(ReplayError::TooMuchRam { end, most: MAX_RAM_END });
+        if DIRECT_MAP_END < end {
+            return Err(ReplayError::TooMuchRam { end, most: DIRECT_MAP_END });
         }
         let told = |assumed: &&Assumed| {
             matches!(assumed, Assumed::KernelMoved { .. } | Assumed::Option { .. } | Assumed::NodesCut)
@@ -137,7 +135,7 @@ impl Ground {
         ground.set_switches(log, evidence, era, twist);
         ground.reserve(log, era, twist);
         ground.place_pool(log, lines);
-        let acpi = evidence.acpi.filter(|table| *table < MAX_RAM_END);
+        let acpi = evidence.acpi.filter(|table| *table < DIRECT_MAP_END);
         ground.layout.acpi =
             acpi.map(|table| table.align_down(ground.layout.geometry.page_bytes())).or(ground.layout.acpi);
         // What is printed is the size of this kernel's; its place is to be found.

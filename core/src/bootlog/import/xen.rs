@@ -32,26 +32,13 @@ pub(super) fn kernel(import: &mut Import<'_>) -> Option<(usize, PhysRange)> {
 /// Puts Xen under a machine: what it printed, and by the fixed rules what it did not.
 pub(super) fn put_under(import: &mut Import<'_>, machine: Layout) -> Result<Layout, BootLogError> {
     let is_dom0 = import.log.kind() != LogKind::DomU;
-    let kernel_end = machine.kernel.end;
     let printed = boot(import, &machine).or_else(|| reserved_boot(import, &machine));
+    let Some(boot) = printed else { return put_behind_the_kernel(import, machine, is_dom0) };
+    let kernel_end = machine.kernel.end;
     let reservations = machine.reservations.clone();
-    let known = if printed.is_none() { guests_ramdisk(import, &machine) } else { None };
-    let by_rules =
-        known.and_then(|(line, ramdisk)| Some((line, under_xen_with(machine.clone(), is_dom0, ramdisk).ok()?)));
-    if let Some((line, layout)) = by_rules {
-        import.taken.insert(line);
-        return Ok(by_rules_behind(import, layout, is_dom0));
-    }
-    if let Some(line) = import.log.ramdisk_line.filter(|_| printed.is_none()) {
-        import.assumed.push(Assumed::XenRamdisk { line });
-    }
-    let mut layout = match under_xen(machine.clone(), is_dom0) {
-        Ok(layout) => layout,
-        // What was printed fitted, so what the rules would need does not matter.
-        Err(_) if printed.is_some() => under_xen_as_printed(machine, is_dom0),
-        Err(error) => return Err(error),
-    };
-    let Some(boot) = printed else { return Ok(by_rules_behind(import, layout, is_dom0)) };
+    // What was printed fitted, so what the rules would need does not matter.
+    let by_rules = under_xen(machine.clone(), is_dom0);
+    let mut layout = by_rules.unwrap_or_else(|_| under_xen_as_printed(machine, is_dom0));
     layout.xen = Some(boot);
     layout.reservations = reservations;
     let ramdisk = block(import, XenBlock::Ramdisk).map(|(_, range)| range).or_else(|| reserved(import, "RAMDISK"));
@@ -63,11 +50,20 @@ pub(super) fn put_under(import: &mut Import<'_>, machine: Layout) -> Result<Layo
     Ok(layout)
 }
 
-/// A machine whose boot objects lie behind its kernel and ramdisk by the fixed rules.
-fn by_rules_behind(import: &mut Import<'_>, mut layout: Layout, is_dom0: bool) -> Layout {
+/// The boot objects behind kernel and ramdisk by the fixed rules, and the ramdisk too unless a guest's log has it.
+fn put_behind_the_kernel(import: &mut Import<'_>, machine: Layout, is_dom0: bool) -> Result<Layout, BootLogError> {
+    let known = guests_ramdisk(import, &machine)
+        .and_then(|(line, ramdisk)| Some((line, under_xen_with(machine.clone(), is_dom0, ramdisk).ok()?)));
+    let mut layout = if let Some((line, layout)) = known {
+        import.taken.insert(line);
+        layout
+    } else {
+        import.assumed.extend(import.log.ramdisk_line.map(|line| Assumed::XenRamdisk { line }));
+        under_xen(machine, is_dom0)?
+    };
     import.assumed.push(Assumed::XenBoot);
     take_frames(import, &mut layout, is_dom0);
-    layout
+    Ok(layout)
 }
 
 /// Where a PV guest's own log has its ramdisk: the builder put it there, behind the kernel.
