@@ -1,92 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
+mod help;
 pub mod judge;
+mod values;
 
 use crate::options::Settings;
-use crate::whatif::{DIRECT_MAP_END, WhatIf};
+use crate::whatif::WhatIf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use help::{
+    COMPARE_EXIT_CODES, CONFORM_EXIT_CODES, DONE_EXIT_CODES, EXAMPLES, EXIT_CODES, INSPECT_EXIT_CODES, LONG_VERSION,
+    PLACES, PROVE_EXIT_CODES, REPLAY_EXIT_CODES, REPORT_EXIT_CODES,
+};
 use pgtlab_core::bootlog::Stage;
 use pgtlab_core::layout::Backend;
-use pgtlab_core::plugin::{INTERFACE, PROFILE, RUSTC, TARGET, VERSION};
-use pgtlab_core::ptdump::BASE;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::LazyLock;
-
-const EXIT_CODES: &str = "\
-Exit status:
-  0  reported, whatever the report says
-  1  compare: the cells differ from the baseline, or a judge differs (--judged);
-     prove: a counterexample was found;
-     conform: the plugin falls short; inspect: the plugin cannot be loaded;
-     replay: a line differs; judge: the judge differs
-  2  bad input, a judge's engine that PGTLAB_REQUIRE names is missing, or pgtlab itself or
-     an engine failed; compare leaves out files that are no plugins and reports the rest
-  3  judge: the judge is not to be had on this machine";
-
-const REPORT_EXIT_CODES: &str = "\
-Exit status:
-  0  reported; a boot that dies is no failure
-  2  bad input, or pgtlab itself failed";
-
-const COMPARE_EXIT_CODES: &str = "\
-Exit status:
-  0  reported; boots that die are no failure
-  1  the cells differ from the baseline, or with --judged a judge differs
-  2  bad input, or pgtlab itself failed; files that are no plugins are left out, and the rest is
-     reported all the same";
-
-const DONE_EXIT_CODES: &str = "\
-Exit status:
-  0  done
-  2  bad input, or pgtlab itself failed; nothing is left half-written";
-
-const PROVE_EXIT_CODES: &str = "\
-Exit status:
-  0  nothing fails
-  1  a counterexample was found
-  2  bad input, or pgtlab itself failed";
-
-const REPLAY_EXIT_CODES: &str = "\
-Exit status:
-  0  every line is as predicted
-  1  a line differs
-  2  bad input, nothing in the log to predict, or pgtlab itself failed";
-
-const INSPECT_EXIT_CODES: &str = "\
-Exit status:
-  0  the plugin can be loaded by this pgtlab
-  1  it cannot; the last line says why
-  2  no such file or strategy, or pgtlab itself failed";
-
-const CONFORM_EXIT_CODES: &str = "\
-Exit status:
-  0  the plugin conforms
-  1  it falls short
-  2  bad input, or pgtlab itself failed";
-
-const PLACES: &str = "\
-Strategies are found by name among those that came with pgtlab, in the files and folders of
-PGTLAB_STRATEGY_PATH (separated by colons), and in ~/.local/share/pgtlab/strategies
-(XDG_DATA_HOME); `pgtlab list` shows where each is from. Two of one name are an error.";
-
-const EXAMPLES: &str = "\
-Examples:
-  pgtlab compare                                   every strategy on every machine
-  pgtlab compare --strategy 'rev*' --layout dmesg.txt
-  pgtlab explain unfixed 05-xen-ec2-7680m          why that boot died
-  pgtlab dump reserve-hook dmesg.txt --backend xen
-  pgtlab diff unfixed hook --layout 05-xen-ec2-7680m
-  pgtlab compare --layout dmesg.txt --mem 2G --nodes 2
-  dmesg | pgtlab import - > machine.layout
-  dmesg | pgtlab replay -                          its own lines, beside the predicted ones";
-
-/// What `--version` says: what a plugin must fit.
-static LONG_VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{VERSION}\nstrategy interface {INTERFACE}\n{RUSTC}, {TARGET}, {PROFILE}"));
+use values::{address, seconds};
 
 /// Which fix of early page-table building boots on which machine, natively and under Xen, and what it
 /// leaves behind.
@@ -576,63 +508,13 @@ pub enum Format {
     Markdown,
 }
 
-fn seconds(typed: &str) -> Result<f64, String> {
-    let expected = || "expected seconds, or a time such as 90s, 5m or 1h, above 0 and at most a day".to_owned();
-    let with_unit = || humantime::parse_duration(typed).ok().map(|time| time.as_secs_f64());
-    let seconds = typed.parse().ok().or_else(with_unit).ok_or_else(expected)?;
-    if 0.0 < seconds && seconds <= 86_400.0 { Ok(seconds) } else { Err(expected()) }
-}
-
-/// A physical address, given as itself or as one of the kernel's mappings of it: the direct map or the map of
-/// the kernel's image.
-fn address(typed: &str) -> Result<u64, String> {
-    const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-    const DIRECT_MAP_BYTES: u64 = DIRECT_MAP_END.get();
-    let digits = typed.strip_prefix("0x").unwrap_or(typed);
-    let direct_map = BASE.get();
-    let expected = || {
-        format!(
-            "expected a hexadecimal physical address below 64 TiB, or one in the direct map ({direct_map:x} and 64 TiB on)"
-        )
-    };
-    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-        return Err(expected());
-    }
-    match u64::from_str_radix(digits, 16) {
-        Ok(address) if address < DIRECT_MAP_BYTES => Ok(address),
-        Ok(address) if KERNEL_MAP <= address && address - KERNEL_MAP < 1 << 30 => Ok(address - KERNEL_MAP),
-        Ok(address) if direct_map <= address && address - direct_map < DIRECT_MAP_BYTES => Ok(address - direct_map),
-        _ => Err(expected()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
     #[test]
-    fn an_address_is_physical_or_in_one_of_the_kernels_mappings() {
-        let parsed = ["1dfffb000", "0x1DFFFB123", "ffff8801dfffb000", "ffffffff81000000"].map(address);
-        assert_eq!(parsed, [0x1_dfff_b000, 0x1_dfff_b123, 0x1_dfff_b000, 0x100_0000].map(Ok));
-        for refused in ["", "0x", "g", "+1", "ffffc90000000000", "10000000000000000", "400000000000"] {
-            assert!(address(refused).is_err_and(|why| why.starts_with("expected a hexadecimal")), "{refused}");
-        }
-    }
-
-    #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_time_is_seconds_or_has_a_unit() {
-        let right = [("0.5", 0.5), ("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1h 30m", 5400.0), ("1day", 86_400.0)];
-        for (typed, expected) in right {
-            assert_eq!(seconds(typed), Ok(expected), "{typed}");
-        }
-        for wrong in ["", "0", "-1", "0s", "2days", "NaN", "inf", "5 lightyears", "m"] {
-            assert!(seconds(wrong).is_err_and(|text| text.starts_with("expected seconds")), "{wrong}");
-        }
     }
 }
