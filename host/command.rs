@@ -2,7 +2,6 @@
 //! What the commands do. [`main`] is the program: it reads the command line, does what it says, and turns
 //! every error into one message and an exit status.
 
-mod bench;
 mod cell;
 mod compare;
 mod conform;
@@ -12,6 +11,7 @@ mod import;
 mod inspect;
 mod install;
 mod judge;
+mod judges;
 mod list;
 mod map;
 mod new;
@@ -45,8 +45,10 @@ use crate::worker;
 use clap::Parser;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use pgtlab_core::bootlog::Note;
+use pgtlab_core::layout::Backend;
 use pgtlab_core::replay::ReplayError;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -248,6 +250,10 @@ impl Diagnostic for CommandError {
 }
 
 impl CommandError {
+    fn no_cell(layout: &str, backend: Backend, why: impl fmt::Display) -> Self {
+        Self::NoCell { layout: layout.to_owned(), backend: backend.name(), why: why.to_string() }
+    }
+
     fn inner(&self) -> Option<&dyn Diagnostic> {
         match self {
             Self::Corpus(error) => Some(error),

@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 use std::io::stdin;
 use std::path::{Path, PathBuf};
 
-/// What stands for standard input where a file is named.
+/// What stands for standard input where a file is named, how errors call it, and what a machine read from it is called.
 const STANDARD_INPUT: &str = "-";
+const STANDARD_INPUT_PLACE: &str = "standard input";
+const STANDARD_INPUT_STEM: &str = "stdin";
 
 /// A machine inside the program.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +133,7 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
     }
     let mut sources = Vec::new();
     if let Some(word) = standard_input.first() {
-        let (place, stem) = ("standard input", "stdin");
+        let (place, stem) = (STANDARD_INPUT_PLACE, STANDARD_INPUT_STEM);
         let machine = Machine::from_reader(stdin().lock(), place, stem)?;
         sources.push(Source { place: place.to_owned(), stem: stem.to_owned(), typed: (*word).clone(), machine });
     }
@@ -170,7 +172,8 @@ pub fn select(typed: &[String]) -> Result<Vec<Source>, CorpusError> {
 /// If the word names nothing, or no log.
 pub fn log_text(typed: &str) -> Result<(String, String), CorpusError> {
     if typed == STANDARD_INPUT {
-        return Ok(("stdin".to_owned(), input::read_log_text_from(stdin().lock(), "standard input")?));
+        let text = input::read_log_text_from(stdin().lock(), STANDARD_INPUT_PLACE)?;
+        return Ok((STANDARD_INPUT_STEM.to_owned(), text));
     }
     if let Some(machine) = EMBEDDED.iter().find(|machine| machine.is_called(|name| name == typed)) {
         return Ok((machine.name.to_owned(), input::log_text(machine.text.as_bytes(), machine.file)?));

@@ -8,10 +8,10 @@ mod shown;
 pub use shown::changes;
 
 use clap::Args;
-use pgtlab_core::addr::{PhysAddr, PhysRange};
+use pgtlab_core::addr::PhysRange;
 use pgtlab_core::cmdline::{self, CrashKernel, MapOption};
 use pgtlab_core::e820::{E820Entry, E820Map, E820Type};
-use pgtlab_core::geometry::Geometry;
+use pgtlab_core::geometry::DIRECT_MAP_END;
 use pgtlab_core::layout::{Backend, Layout, Node, Reservation};
 use std::num::NonZeroU32;
 
@@ -93,17 +93,26 @@ impl WhatIf {
     /// The machine with the changes.
     ///
     /// # Errors
-    /// If no machine is left: no RAM, a kernel outside it, no room for the crash kernel.
+    /// If no machine is left: no RAM, a kernel outside it, no room for the crash kernel. If its RAM, changed or not,
+    /// goes on where the direct map ends.
     pub fn apply(&self, layout: &Layout) -> Result<Layout, String> {
-        let ram_end = layout.e820.ram().map(|ram| ram.end).max().unwrap_or_default();
-        if self.is_nothing() && (ram_end <= DIRECT_MAP_END || layout.geometry != Geometry::X86_64) {
-            return Ok(layout.clone());
+        let changed = if self.is_nothing() { layout.clone() } else { self.changed(layout)? };
+        let ram_end = changed.e820.ram().map(|ram| ram.end).max().unwrap_or_default();
+        if DIRECT_MAP_END < ram_end {
+            return Err(format!(
+                "its RAM ends at {ram_end:#x}, above the end of the direct map at 64 TiB; `--mem 64T` leaves that out"
+            ));
         }
+        Ok(changed)
+    }
+
+    fn changed(&self, layout: &Layout) -> Result<Layout, String> {
         let mut changed = layout.clone();
         let options: Vec<MapOption> =
             self.memmap.iter().flat_map(|memmap| &memmap.0).chain(&self.mem).copied().collect();
         if !options.is_empty() {
             changed.e820 = cmdline::apply(&changed.e820, &options);
+            changed.drop_nodes_without_ram();
         }
         let extra =
             self.xen_extra.filter(|_| layout.backend == Backend::Xen).map(|bytes| add_extra(&mut changed, bytes));
@@ -124,13 +133,6 @@ impl WhatIf {
                 .reservations
                 .extend(range.map(|range| Reservation { range, name: Reservation::CRASH_KERNEL.to_owned() }));
         }
-        let ram_end = changed.e820.ram().map(|ram| ram.end).max().unwrap_or_default();
-        if DIRECT_MAP_END < ram_end {
-            return Err(format!(
-                "its RAM ends at {ram_end:#x}, above the end of the direct map at 64 TiB; `--mem 64T` leaves that out"
-            ));
-        }
-        changed.drop_nodes_without_ram();
         let mut text = changed.render();
         if let Some(range) = extra {
             text += &format!("p2m invalid {:x} {:x}\n", range.start, range.end);
@@ -139,10 +141,6 @@ impl WhatIf {
         Layout::parse(&text, &layout.name).map_err(|error| format!("the options leave no machine: {}", error.kind))
     }
 }
-
-/// What the direct map holds with four levels of tables; a kernel uses no memory above (`MAXMEM`,
-/// Documentation/x86/x86_64/mm.txt).
-pub const DIRECT_MAP_END: PhysAddr = PhysAddr::new(64 << 40);
 
 /// Memory that the guest may get later: RAM in the map, reserved, without machine frames.
 fn add_extra(layout: &mut Layout, bytes: u64) -> PhysRange {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pgtlab compare`: the matrix, reported.
 
-use super::bench::Bench;
+use super::judges::Judges;
 use super::output::Output;
 use super::{CommandError, DIFFERENT, DONE, FAILED, jobs, limits, progress, warn, what_if};
 use crate::baseline::{Baseline, Comparison};
@@ -40,12 +40,12 @@ pub(super) fn compare(global: &Global, asked: &Compare) -> Result<u8, CommandErr
     }
     let baseline = asked.baseline.as_deref().map(Baseline::read).transpose()?;
     let output = Output::open(asked.output.as_deref())?;
-    let bench = asked.judged.then(|| Bench::find(asked.engine.choice())).transpose()?;
+    let judges = asked.judged.then(|| Judges::find(asked.engine.choice())).transpose()?;
 
     warn(global, &sources);
     what_if::tell_all(global, &sources, backend, &asked.what_if);
     let records = run(global, &mut contestants, &places, &mut refused)?;
-    let judged = bench.map(|bench| bench.judge(global, &contestants, &places)).transpose()?;
+    let judged = judges.map(|judges| judges.judge(global, &contestants, &places)).transpose()?;
     let comparison =
         baseline.map(|baseline| baseline.compare(&records, |record| is_asked(record, asked, &contestants, &sources)));
     let report = Report {

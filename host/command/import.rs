@@ -4,11 +4,12 @@
 use super::{CommandError, DONE, output, what_if};
 use crate::cli::{Global, Import};
 use crate::corpus;
-use crate::input::{InputError, Machine, NoCell, no_cell};
+use crate::input::{InputError, Machine, no_cell};
 use crate::live;
 use crate::report::count;
 use pgtlab_core::bootlog::{Aside, BootLog, Imported, MapStage, Stage};
 use pgtlab_core::layout::{Backend, Layout};
+use std::collections::BTreeSet;
 
 pub(super) fn import(global: &Global, asked: &Import) -> Result<u8, CommandError> {
     let machine = read(asked)?;
@@ -20,7 +21,7 @@ pub(super) fn import(global: &Global, asked: &Import) -> Result<u8, CommandError
             let imported = full(log, name, backend, asked.stage.into())?;
             (imported.layout.clone(), Some(imported))
         }
-        _ => (machine.by_rules_on(backend).map_err(|why| no_cell_of(machine.name(), backend, &why))?, None),
+        _ => (machine.by_rules_on(backend).map_err(|why| CommandError::no_cell(machine.name(), backend, why))?, None),
     };
     let layout = what_if::changed(global, &before, &asked.what_if)?;
     output::print(&layout.render())?;
@@ -31,12 +32,8 @@ pub(super) fn import(global: &Global, asked: &Import) -> Result<u8, CommandError
     Ok(DONE)
 }
 
-fn no_cell_of(layout: &str, backend: Backend, why: &NoCell) -> CommandError {
-    CommandError::NoCell { layout: layout.to_owned(), backend: backend.name(), why: why.to_string() }
-}
-
 fn full(log: &BootLog, name: &str, backend: Backend, stage: Stage) -> Result<Imported, CommandError> {
-    log.import(name, backend, stage).map_err(|fault| no_cell_of(name, backend, &no_cell(fault)))
+    log.import(name, backend, stage).map_err(|fault| CommandError::no_cell(name, backend, no_cell(fault)))
 }
 
 fn read(asked: &Import) -> Result<Machine, CommandError> {
@@ -114,10 +111,11 @@ fn tell_taken(log: &BootLog, imported: &Imported) {
         count(imported.assumed.len(), "fact", "facts"),
         count(n_doubts, "line", "lines")
     );
-    let is_fact = |line: &usize| log.facts().iter().any(|taken| taken.line == *line);
-    let (facts, others): (Vec<usize>, Vec<usize>) = imported.taken.iter().partition(|line| is_fact(line));
+    let taken_facts = || log.facts().iter().filter(|taken| imported.taken.binary_search(&taken.line).is_ok());
+    let of_facts: BTreeSet<usize> = taken_facts().map(|taken| taken.line).collect();
+    let others: Vec<usize> = imported.taken.iter().filter(|line| !of_facts.contains(line)).copied().collect();
     anstream::eprintln!("taken, of the map and the ramdisk: {}", lines(&others));
-    for taken in log.facts().iter().filter(|taken| facts.binary_search(&taken.line).is_ok()) {
+    for taken in taken_facts() {
         anstream::eprintln!("taken, line {}: {}", taken.line, taken.fact);
     }
     for whose in Aside::ALL {

@@ -17,14 +17,14 @@ use std::cell::RefCell;
 pub(super) const XEN_MEMORY_MIB: u64 = 1024;
 
 /// Judges as they were found, before anything is put before them.
-pub(super) struct Bench {
+pub(super) struct Judges {
     engines: Vec<Engine>,
     /// Xen, and what it says of itself.
     xen: Option<(Machine, String)>,
     missing: Vec<Judge>,
 }
 
-impl Bench {
+impl Judges {
     /// Finds them. One that is missing says so in the report, and is no failure unless `PGTLAB_REQUIRE` names it.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
 #[derive(Debug)]
 pub(super) enum Output {
     Stdout,
-    /// A file in a folder that is replaced as a whole when the report is there.
-    Replaced(PathBuf, PathBuf),
+    /// A file that is replaced as a whole when the report is there.
+    Replaced(PathBuf),
     /// A pipe or a device.
     Stream(File, PathBuf),
 }
@@ -43,12 +43,9 @@ impl Output {
                     // A file that may not be written to is not replaced either.
                     OpenOptions::new().write(true).open(path).map_err(failed)?;
                 }
-                let folder =
-                    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-                folder.metadata().map_err(failed)?;
                 // Made to see that it can be, and gone at once: a run that is interrupted leaves nothing.
-                drop(draft(folder).map_err(failed)?);
-                Ok(Self::Replaced(folder.to_owned(), path.to_owned()))
+                drop(draft_beside(path).map_err(failed)?);
+                Ok(Self::Replaced(path.to_owned()))
             }
         }
     }
@@ -58,9 +55,9 @@ impl Output {
         let plain = anstream::adapter::strip_str(text);
         match self {
             Self::Stdout => print(text),
-            Self::Replaced(folder, path) => {
+            Self::Replaced(path) => {
                 let failed = |source| CommandError::Output { place: path.display().to_string(), source };
-                let mut file = draft(&folder).map_err(failed)?;
+                let mut file = draft_beside(&path).map_err(failed)?;
                 write!(file, "{plain}").and_then(|()| file.flush()).map_err(failed)?;
                 file.persist(&path).map_err(|error| failed(error.error))?;
                 Ok(())
@@ -77,8 +74,10 @@ impl Output {
     }
 }
 
-/// A file that is to take another's place.
-fn draft(folder: &Path) -> io::Result<NamedTempFile> {
+/// A file that is to take the place of this one.
+fn draft_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    folder.metadata()?;
     let mut builder = tempfile::Builder::new();
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     // Only the kind: the error's text names the temporary file.

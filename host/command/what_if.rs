@@ -19,19 +19,13 @@ pub(super) fn on(
     backend: Backend,
     what_if: &WhatIf,
 ) -> Result<Layout, CommandError> {
-    let no_cell =
-        |why: String| CommandError::NoCell { layout: machine.name().to_owned(), backend: backend.name(), why };
-    let before = machine.on(backend).map_err(|why| no_cell(why.to_string()))?;
+    let before = machine.on(backend).map_err(|why| CommandError::no_cell(machine.name(), backend, why))?;
     changed(global, &before, what_if)
 }
 
 /// The layout, changed; says what that did to its map.
 pub(super) fn changed(global: &Global, before: &Layout, what_if: &WhatIf) -> Result<Layout, CommandError> {
-    let after = what_if.apply(before).map_err(|why| CommandError::NoCell {
-        layout: before.name.clone(),
-        backend: before.backend.name(),
-        why,
-    })?;
+    let after = what_if.apply(before).map_err(|why| CommandError::no_cell(&before.name, before.backend, why))?;
     tell(global, before, &after, what_if);
     Ok(after)
 }

@@ -33,11 +33,10 @@ pub(super) fn linux(global: &Global, asked: &JudgeLinux) -> Result<u8, CommandEr
     }
     let (strategy, names) = asked.named();
     let held = Held::new(asked, strategy.unwrap_or(STRATEGY))?;
-    let boots = if asked.recorded { kept(names)? } else { Vec::new() };
-    let mut guests = if asked.recorded { Vec::new() } else { guests(names)? };
     let (judgements, elapsed) = if asked.recorded {
-        (boots.into_iter().map(|observed| held.judge(observed, &limits(global))).collect(), None)
+        (kept(names)?.into_iter().map(|observed| held.judge(observed, &limits(global))).collect(), None)
     } else {
+        let mut guests = guests(names)?;
         let Some(engines) = found(Machine::find(), "linux")? else { return Ok(UNAVAILABLE) };
         let needs_xen = guests.iter().any(|guest| guest.dom0_mib.is_some());
         let xen = if needs_xen { found(XenMachine::find(), "xen")? } else { None };

@@ -4,7 +4,7 @@
 use super::{DIFFERENT, DONE, Typed, UNAVAILABLE, conclude, found};
 use crate::cli::Global;
 use crate::cli::judge::JudgeXen;
-use crate::command::bench::XEN_MEMORY_MIB;
+use crate::command::judges::XEN_MEMORY_MIB;
 use crate::command::output::{Output, print};
 use crate::command::{CommandError, jobs, limits, progress};
 use crate::judge::xen::boot;
@@ -35,21 +35,20 @@ fn cells(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, Com
     let mut typed = Typed::new(&asked.cells, backend)?;
     typed.places.retain(|place| place.backend == Backend::Xen);
     typed.begin(global, Some(Backend::Xen))?;
-    let bar = progress::bar(typed.places.len() as u64, "machines", global.quiet);
+    let Typed { contestants, places, .. } = &typed;
+    let (at_once, limits, format) = (jobs(global), &limits(global), asked.cells.format);
     if asked.boot {
-        bar.set_length((typed.places.len() * typed.contestants.len()) as u64);
-        let with = (jobs(global), &limits(global), WALL);
-        let cells = boot::session::run(machine, &typed.contestants, &typed.places, with, &|| bar.inc(1))?;
+        let bar = progress::bar((places.len() * contestants.len()) as u64, "boots", global.quiet);
+        let cells = boot::session::run(machine, contestants, places, (at_once, limits, WALL), &|| bar.inc(1))?;
         bar.finish_and_clear();
-        let engines = machine.versions()?;
-        let report = boot::report::Report { engines: &engines, cells: &cells, elapsed: started.elapsed() };
-        return conclude(output, asked.cells.format, || report.text(), || report.json(), report.agrees());
+        let report = boot::report::Report { engines: &machine.versions()?, cells: &cells, elapsed: started.elapsed() };
+        return conclude(output, format, || report.text(), || report.json(), report.agrees());
     }
-    let cells = run(machine, &typed.contestants, &typed.places, (jobs(global), &limits(global)), &|| bar.inc(1))?;
+    let bar = progress::bar(places.len() as u64, "machines", global.quiet);
+    let cells = run(machine, contestants, places, (at_once, limits), &|| bar.inc(1))?;
     bar.finish_and_clear();
-    let engines = machine.versions()?;
-    let report = Report { engines: &engines, cells: &cells, elapsed: started.elapsed() };
-    conclude(output, asked.cells.format, || report.text(), || report.json(), report.agrees())
+    let report = Report { engines: &machine.versions()?, cells: &cells, elapsed: started.elapsed() };
+    conclude(output, format, || report.text(), || report.json(), report.agrees())
 }
 
 fn random(global: &Global, asked: &JudgeXen, machine: &Machine) -> Result<u8, CommandError> {
