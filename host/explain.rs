@@ -17,7 +17,7 @@ pub use page::page;
 
 use crate::baseline::cell_name;
 use crate::record::CellRecord;
-use crate::report::wrapped;
+use crate::report::{wrapped, written};
 use crate::summary::Word;
 use crate::why;
 use pgtlab_core::build::Built;
@@ -46,10 +46,7 @@ fn line(out: &mut String, mark: char, label: &str, text: &str) {
 /// The whole explanation. `told` is what the worker told, empty if it died.
 #[must_use]
 pub fn render(record: &CellRecord, told: &str) -> String {
-    let mut out = String::new();
-    let written = write_explanation(&mut out, record, told);
-    debug_assert!(written.is_ok(), "writing to a string never fails");
-    out
+    written(|out| write_explanation(out, record, told))
 }
 
 fn write_explanation(out: &mut String, record: &CellRecord, told: &str) -> fmt::Result {

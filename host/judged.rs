@@ -10,8 +10,8 @@
 use crate::judge::engine::Unavailable;
 use crate::judge::mmu::report as processors;
 use crate::judge::mmu::session::Sitting;
-use crate::judge::xen::cells::Finding;
-use crate::judge::xen::session as xen;
+use crate::judge::xen::cells::{Finding, Judged as Judgement};
+use crate::judge::xen::standing as xen;
 use crate::matrix::Contestant;
 use crate::record::CellRecord;
 use crate::report::count;
@@ -114,7 +114,7 @@ impl Judge {
 
     /// The real Xen. `versions` is what it and its machine say of themselves.
     #[must_use]
-    pub fn of_xen(cells: &[xen::Cell], versions: &str, contestants: &[Contestant]) -> Self {
+    pub fn of_xen(cells: &[xen::Cell<Judgement>], versions: &str, contestants: &[Contestant]) -> Self {
         let seated = versions.strip_prefix("Xen ").unwrap_or(versions).to_owned();
         let mut judge = Self::new("Xen".to_owned(), Ok(seated));
         for cell in cells {

@@ -7,7 +7,7 @@
 //! !   31  tables up to db000000  1fffb000-20000000   1fffc000-20000000
 //! ```
 
-use crate::report::{count, wrapped};
+use crate::report::{count, json, wrapped};
 use pgtlab_core::replay::{Kind, Line, Replay, Row};
 use serde::Serialize;
 
@@ -144,20 +144,14 @@ pub fn json(name: &str, replay: &Replay) -> Result<String, serde_json::Error> {
         death: replay.death.as_deref(),
         causes: &replay.causes,
     };
-    let mut out = serde_json::to_string(&log)?;
-    out.push('\n');
-    for row in &replay.rows {
-        let line = LineRecord {
-            record: "line",
-            log: name,
-            line: row.log.map(|(number, _)| number),
-            what: subject(row),
-            printed: row.log.map(|(_, line)| line.to_string()),
-            predicted: row.model.map(|line| line.to_string()),
-            equal: row.is_equal(),
-        };
-        out.push_str(&serde_json::to_string(&line)?);
-        out.push('\n');
-    }
-    Ok(out)
+    let lines = replay.rows.iter().map(|row| LineRecord {
+        record: "line",
+        log: name,
+        line: row.log.map(|(number, _)| number),
+        what: subject(row),
+        printed: row.log.map(|(_, line)| line.to_string()),
+        predicted: row.model.map(|line| line.to_string()),
+        equal: row.is_equal(),
+    });
+    Ok(json::lines([log])? + &json::lines(lines)?)
 }

@@ -12,6 +12,7 @@ use crate::matrix::{Contestant, Place};
 use crate::options::shown;
 use crate::record::CellRecord;
 use crate::summary::{Row, Summary};
+use std::fmt;
 use std::time::Duration;
 
 /// All that a report is made from.
@@ -71,6 +72,15 @@ pub fn thousands(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// What a writer writes.
+#[must_use]
+pub fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut out = String::new();
+    let written = write(&mut out);
+    debug_assert!(written.is_ok(), "writing to a string never fails");
+    out
 }
 
 /// `1 cell`, `2 cells`: a number with the word for what it counts.

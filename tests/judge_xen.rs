@@ -12,7 +12,8 @@ mod tests {
     use pgtlab::judge::xen::machine::Machine;
     use pgtlab::judge::xen::random::{Divergence, scenario};
     use pgtlab::judge::xen::recorded::{Scenario, parse, predict};
-    use pgtlab::judge::xen::session::{Standing, run};
+    use pgtlab::judge::xen::session::run;
+    use pgtlab::judge::xen::standing::Standing;
     use pgtlab::options::Chosen;
     use pgtlab::spawn::Limits;
     use pgtlab::whatif::WhatIf;

@@ -2,7 +2,7 @@
 //! A comparison of two direct maps as text: one block a changed range, then the totals.
 
 use super::{Change, Seen, Side, compare, totals};
-use crate::report::{count, thousands};
+use crate::report::{count, thousands, written};
 use anstyle::{AnsiColor, Style};
 use pgtlab_core::ptdump::{MARKER, size_text};
 use std::fmt::{self, Write};
@@ -13,10 +13,7 @@ const AFTER: Style = AnsiColor::Green.on_default();
 /// The comparison, with the colours of a terminal.
 #[must_use]
 pub fn render(before: &Side, after: &Side) -> String {
-    let mut out = String::new();
-    let written = write_diff(&mut out, before, after);
-    debug_assert!(written.is_ok(), "writing to a string never fails");
-    out
+    written(|out| write_diff(out, before, after))
 }
 
 fn write_diff(out: &mut String, before: &Side, after: &Side) -> fmt::Result {

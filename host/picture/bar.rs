@@ -2,7 +2,7 @@
 //! The picture in a terminal: a bar, broken into rows, and a line for each range.
 
 use super::{Kind, Picture, SCALE, Segment};
-use crate::report::wrapped_to;
+use crate::report::{wrapped_to, written};
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Write};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -48,10 +48,7 @@ impl Picture {
     #[must_use]
     pub fn bar(&self, width: usize) -> String {
         let width = width.max(20);
-        let mut out = String::new();
-        let written = self.write_bar(&mut out, width);
-        debug_assert!(written.is_ok(), "writing to a string never fails");
-        out
+        written(|out| self.write_bar(out, width))
     }
 
     fn write_bar(&self, out: &mut String, width: usize) -> fmt::Result {

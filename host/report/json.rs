@@ -46,11 +46,7 @@ impl<'r> From<&'r Entry> for CheckLine<'r> {
 /// # Errors
 /// As [`render`].
 pub fn render_checks(report: &conform::Report) -> Result<String, serde_json::Error> {
-    report
-        .entries()
-        .iter()
-        .map(|entry| serde_json::to_string(&CheckLine::from(entry)).map(|line| line + "\n"))
-        .collect()
+    lines(report.entries().iter().map(CheckLine::from))
 }
 
 /// A record, and what each judge says of its cell.
@@ -68,12 +64,20 @@ struct JudgementLine<'r> {
     text: Option<&'r str>,
 }
 
+/// A line for each record.
+///
+/// # Errors
+/// A record cannot be written as JSON.
+pub fn lines<R: Serialize>(records: impl IntoIterator<Item = R>) -> Result<String, serde_json::Error> {
+    records.into_iter().map(|record| serde_json::to_string(&record).map(|line| line + "\n")).collect()
+}
+
 /// Renders the records.
 ///
 /// # Errors
 /// None that the record's types can cause.
 pub fn render(records: &[CellRecord]) -> Result<String, serde_json::Error> {
-    records.iter().map(|record| serde_json::to_string(record).map(|line| line + "\n")).collect()
+    lines(records)
 }
 
 /// Renders the records, each with an array `judgements`: what each judge says of the cell.
@@ -87,7 +91,7 @@ pub fn render_judged(records: &[CellRecord], judged: &Judged) -> Result<String, 
             judgement,
             text,
         });
-        serde_json::to_string(&JudgedRecord { record, judgements: judgements.collect() }).map(|line| line + "\n")
+        JudgedRecord { record, judgements: judgements.collect() }
     };
-    records.iter().map(line).collect()
+    lines(records.iter().map(line))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The report as GitHub tables, for the job summary of a pull request.
 
-use super::{Report, conclusion, count, mib, text, thousands};
+use super::{Report, conclusion, count, mib, text, thousands, written};
 use crate::baseline::Comparison;
 use crate::judged::{Judged, LEGEND};
 use crate::summary::{Counts, Group, Row, Summary, Word};
@@ -15,10 +15,7 @@ const MOST_CHANGES: usize = 200;
 /// Renders the report.
 #[must_use]
 pub fn render(report: &Report<'_>) -> String {
-    let mut out = String::new();
-    let written = write_report(&mut out, report);
-    debug_assert!(written.is_ok(), "writing to a string never fails");
-    out
+    written(|out| write_report(out, report))
 }
 
 fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@
 mod judged;
 mod rows;
 
-use super::{Report, WIDTH, conclusion, count, mib, thousands, wrapped};
+use super::{Report, WIDTH, conclusion, count, mib, thousands, wrapped, written};
 use crate::judged::LEGEND;
 use crate::summary::{Counts, Line, Summary, Word};
 use anstyle::{AnsiColor, Style};
@@ -18,10 +18,7 @@ const MOST_REASONS: usize = 3;
 /// Renders the report, with the codes for colour in it.
 #[must_use]
 pub fn render(report: &Report<'_>) -> String {
-    let mut out = String::new();
-    let written = write_report(&mut out, report);
-    debug_assert!(written.is_ok(), "writing to a string never fails");
-    out
+    written(|out| write_report(out, report))
 }
 
 fn write_report(out: &mut String, report: &Report<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 
 use super::compare::{Comparison, Difference};
 use super::observed::Observed;
-use crate::report::count;
+use crate::report::{count, json, written};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -76,10 +76,7 @@ impl Report<'_> {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        let written = self.write(&mut out);
-        debug_assert!(written.is_ok(), "writing to a string never fails");
-        out
+        written(|out| self.write(out))
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -162,8 +159,7 @@ impl Report<'_> {
     /// # Errors
     /// A record cannot be written as JSON.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let mut out = String::new();
-        for judgement in self.judgements {
+        json::lines(self.judgements.iter().map(|judgement| {
             let (mut record, finding) = match &judgement.standing {
                 Standing::Failed(why) => (self.record(judgement), ("failed", Some(&**why))),
                 Standing::Judged(judged) => {
@@ -178,10 +174,8 @@ impl Report<'_> {
                 }
             };
             (record.finding, record.text) = finding;
-            out += &serde_json::to_string(&record)?;
-            out.push('\n');
-        }
-        Ok(out)
+            record
+        }))
     }
 
     fn record<'j>(&'j self, judgement: &'j Judgement) -> Record<'j> {

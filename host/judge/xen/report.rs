@@ -3,8 +3,8 @@
 
 use super::cells::{Finding, Judged, Parting};
 use super::firmware::AS_IT_IS;
-use super::session::{Cell, Standing};
-use crate::report::{count, thousands};
+use super::standing::{Cell, Standing};
+use crate::report::{count, json, thousands, written};
 use pgtlab_core::ops::OpsEnd;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct Report<'c> {
     /// What Xen and QEMU say of themselves.
     pub engines: &'c str,
     /// The cells, sorted.
-    pub cells: &'c [Cell],
+    pub cells: &'c [Cell<Judged>],
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -56,28 +56,21 @@ impl Report<'_> {
     /// Whether Xen agrees on every cell that it was asked about; none if one could not be asked, or none was.
     #[must_use]
     pub fn agrees(&self) -> Option<bool> {
-        let is_failed = |cell: &Cell| matches!(cell.standing, Standing::Failed(_));
         let n_judged = self.judged().count();
         if self.judged().any(|(_, judged)| judged.finding != Finding::Agrees) {
             return Some(false);
         }
-        (0 < n_judged && !self.cells.iter().any(is_failed)).then_some(true)
+        (0 < n_judged && !self.cells.iter().any(Cell::has_failed)).then_some(true)
     }
 
-    fn judged(&self) -> impl Iterator<Item = (&Cell, &Judged)> {
-        self.cells.iter().filter_map(|cell| match &cell.standing {
-            Standing::Judged(judged) => Some((cell, &**judged)),
-            _ => None,
-        })
+    fn judged(&self) -> impl Iterator<Item = (&Cell<Judged>, &Judged)> {
+        self.cells.iter().filter_map(|cell| Some((cell, cell.judged()?)))
     }
 
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        let written = self.write(&mut out);
-        debug_assert!(written.is_ok(), "writing to a string never fails");
-        out
+        written(|out| self.write(out))
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -159,7 +152,7 @@ impl Report<'_> {
             Finding::OtherMap(difference) => Some((cell, format!("  the e820 {difference}\n"))),
             Finding::Agrees => None,
         });
-        let partings: Vec<(&Cell, String)> = partings.collect();
+        let partings: Vec<(&Cell<Judged>, String)> = partings.collect();
         for (cell, text) in partings.iter().take(MOST_PARTINGS) {
             write!(out, "\n{}/{}@xen parts from the prediction:\n{text}", cell.strategy, cell.layout)?;
         }
@@ -177,8 +170,7 @@ impl Report<'_> {
     /// # Errors
     /// A record cannot be written as JSON.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let mut out = String::new();
-        for cell in self.cells {
+        json::lines(self.cells.iter().map(|cell| {
             let (finding, text, judged) = match &cell.standing {
                 Standing::Judged(judged) => match &judged.finding {
                     Finding::Agrees => ("agrees", None, Some(judged)),
@@ -189,7 +181,7 @@ impl Report<'_> {
                 Standing::Failed(why) => ("failed", Some(why.clone()), None),
             };
             let scale = judged.map(|judged| judged.scale).unwrap_or_default();
-            let record = Record {
+            Record {
                 schema: 1,
                 strategy: &cell.strategy,
                 layout: &cell.layout,
@@ -203,11 +195,8 @@ impl Report<'_> {
                 leaves: scale.n_leaves,
                 leaves_left_out: scale.n_left_out,
                 e820: judged.and_then(|judged| judged.map.as_deref()),
-            };
-            out += &serde_json::to_string(&record)?;
-            out.push('\n');
-        }
-        Ok(out)
+            }
+        }))
     }
 }
 

@@ -2,8 +2,8 @@
 //! How boots ended: a line for each on a terminal, or a record a line.
 
 use super::Booted;
-use super::session::{Cell, Standing};
-use crate::report::count;
+use crate::judge::xen::standing::{Cell, Standing};
+use crate::report::{count, json, written};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Report<'c> {
     /// What Xen and QEMU say of themselves.
     pub engines: &'c str,
     /// The cells, sorted.
-    pub cells: &'c [Cell],
+    pub cells: &'c [Cell<Booted>],
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -41,24 +41,18 @@ impl Report<'_> {
         if self.booted().any(|(_, booted)| !booted.is_as_predicted()) {
             return Some(false);
         }
-        let has_failed = self.cells.iter().any(|cell| matches!(cell.standing, Standing::Failed(_)));
+        let has_failed = self.cells.iter().any(Cell::has_failed);
         (self.booted().next().is_some() && !has_failed).then_some(true)
     }
 
-    fn booted(&self) -> impl Iterator<Item = (&Cell, &Booted)> {
-        self.cells.iter().filter_map(|cell| match &cell.standing {
-            Standing::Booted(booted) => Some((cell, &**booted)),
-            Standing::NotBooted(_) | Standing::Failed(_) => None,
-        })
+    fn booted(&self) -> impl Iterator<Item = (&Cell<Booted>, &Booted)> {
+        self.cells.iter().filter_map(|cell| Some((cell, cell.judged()?)))
     }
 
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        let written = self.write(&mut out);
-        debug_assert!(written.is_ok(), "writing to a string never fails");
-        out
+        written(|out| self.write(out))
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -75,12 +69,12 @@ impl Report<'_> {
             }
             write!(out, "  {:width$}  ", cell.strategy)?;
             match &cell.standing {
-                Standing::Booted(booted) => write_end(out, booted)?,
-                Standing::NotBooted(why) => writeln!(out, "not booted: {why}")?,
+                Standing::Judged(booted) => write_end(out, booted)?,
+                Standing::NotJudged(why) => writeln!(out, "not booted: {why}")?,
                 Standing::Failed(why) => writeln!(out, "failed: {why}")?,
             }
         }
-        if let [Cell { standing: Standing::Booted(booted), .. }] = self.cells {
+        if let [Cell { standing: Standing::Judged(booted), .. }] = self.cells {
             writeln!(out, "\nthe guest's console:")?;
             booted.lines.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
         }
@@ -95,17 +89,16 @@ impl Report<'_> {
     /// # Errors
     /// A record cannot be written as JSON.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let mut out = String::new();
-        for cell in self.cells {
+        json::lines(self.cells.iter().map(|cell| {
             let (finding, text, booted) = match &cell.standing {
-                Standing::Booted(booted) => {
+                Standing::Judged(booted) => {
                     let finding = if booted.is_as_predicted() { "agrees" } else { "parts" };
                     (finding, &booted.ended, Some(booted))
                 }
-                Standing::NotBooted(why) => ("not-judged", why, None),
+                Standing::NotJudged(why) => ("not-judged", why, None),
                 Standing::Failed(why) => ("failed", why, None),
             };
-            let record = Record {
+            Record {
                 schema: 1,
                 strategy: &cell.strategy,
                 layout: &cell.layout,
@@ -117,11 +110,8 @@ impl Report<'_> {
                 e820: booted.map(|booted| &*booted.map),
                 e820_difference: booted.and_then(|booted| booted.other_map.as_deref()),
                 requests: booted.map_or(0, |booted| booted.n_requests),
-            };
-            out += &serde_json::to_string(&record)?;
-            out.push('\n');
-        }
-        Ok(out)
+            }
+        }))
     }
 }
 
