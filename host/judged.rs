@@ -10,8 +10,8 @@
 use crate::judge::engine::Unavailable;
 use crate::judge::mmu::report as processors;
 use crate::judge::mmu::session::Sitting;
+use crate::judge::standing::{Cell, Standing};
 use crate::judge::xen::cells::{Finding, Judged as Judgement};
-use crate::judge::xen::standing as xen;
 use crate::matrix::Contestant;
 use crate::record::CellRecord;
 use crate::report::count;
@@ -98,48 +98,43 @@ impl Judge {
         let mut judge = Self::new(format!("MMU/{}", engine.name().to_uppercase()), Ok(seated));
         judge.fault = sitting.control.as_ref().and_then(processors::Control::fault);
         for cell in &sitting.cells {
-            let (layout, backend, label) = cell.key();
-            let opinion = match &cell.standing {
-                processors::Standing::Judged(judged) => match judged.differences.first() {
-                    None => Opinion::Agrees,
-                    Some(first) => Opinion::Differs(first.to_string()),
-                },
-                processors::Standing::Skipped(why) => Opinion::NotJudged(why.clone()),
-                processors::Standing::Failed(why) => Opinion::Failed(why.clone()),
-            };
-            judge.insert(contestants, label, (layout, backend), opinion);
+            judge.hear(contestants, cell, |judged| match judged.differences.first() {
+                None => Opinion::Agrees,
+                Some(first) => Opinion::Differs(first.to_string()),
+            });
         }
         judge
     }
 
     /// The real Xen. `versions` is what it and its machine say of themselves.
     #[must_use]
-    pub fn of_xen(cells: &[xen::Cell<Judgement>], versions: &str, contestants: &[Contestant]) -> Self {
+    pub fn of_xen(cells: &[Cell<Judgement>], versions: &str, contestants: &[Contestant]) -> Self {
         let seated = versions.strip_prefix("Xen ").unwrap_or(versions).to_owned();
         let mut judge = Self::new("Xen".to_owned(), Ok(seated));
         for cell in cells {
-            let opinion = match &cell.standing {
-                xen::Standing::Judged(judged) => match &judged.finding {
-                    Finding::Agrees => Opinion::Agrees,
-                    Finding::Parts(parting) => {
-                        let place = parting.op.as_ref().map_or("among the boot tables", |(_, op)| op);
-                        let (predicted, answered) = (parting.predicted, parting.answered);
-                        Opinion::Differs(format!("{place}: predicted {predicted}, Xen answers {answered}"))
-                    }
-                    Finding::OtherMap(difference) => Opinion::Differs(format!("the e820 {difference}")),
-                },
-                xen::Standing::NotJudged(why) => Opinion::NotJudged(why.clone()),
-                xen::Standing::Failed(why) => Opinion::Failed(why.clone()),
-            };
-            judge.insert(contestants, &cell.strategy, (&cell.layout, "xen"), opinion);
+            judge.hear(contestants, cell, |judged| match &judged.finding {
+                Finding::Agrees => Opinion::Agrees,
+                Finding::Parts(parting) => {
+                    let place = parting.op.as_ref().map_or("among the boot tables", |(_, op)| op);
+                    let (predicted, answered) = (parting.predicted, parting.answered);
+                    Opinion::Differs(format!("{place}: predicted {predicted}, Xen answers {answered}"))
+                }
+                Finding::OtherMap(difference) => Opinion::Differs(format!("the e820 {difference}")),
+            });
         }
         judge
     }
 
-    /// Judges know strategies with what was chosen for them, records by name.
-    fn insert(&mut self, contestants: &[Contestant], label: &str, (layout, backend): (&str, &str), opinion: Opinion) {
-        let contestant = contestants.iter().find(|contestant| contestant.label() == label);
-        self.say(contestant.map_or(label, |contestant| &contestant.name), (layout, backend), opinion);
+    /// Takes down what it says of a cell. Judges know strategies with what was chosen for them, records by name.
+    fn hear<J>(&mut self, contestants: &[Contestant], cell: &Cell<J>, of: impl FnOnce(&J) -> Opinion) {
+        let opinion = match &cell.standing {
+            Standing::Judged(judged) => of(judged),
+            Standing::NotJudged(why) => Opinion::NotJudged(why.clone()),
+            Standing::Failed(why) => Opinion::Failed(why.clone()),
+        };
+        let contestant = contestants.iter().find(|contestant| contestant.label() == cell.strategy);
+        let strategy = contestant.map_or(&cell.strategy, |contestant| &contestant.name);
+        self.say(strategy, (&cell.layout, cell.backend.name()), opinion);
     }
 
     pub(crate) fn say(&mut self, strategy: &str, (layout, backend): (&str, &str), opinion: Opinion) {

@@ -36,6 +36,18 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    /// What a worker is asked for on a machine.
+    #[must_use]
+    pub fn request(&self, layout: String, want: Want) -> Request {
+        Request {
+            plugin: self.plugin.clone(),
+            strategy: self.name.clone(),
+            options: self.options.clone(),
+            layout,
+            want,
+        }
+    }
+
     fn new(strategy: Strategy, typed: Option<&str>, chosen: &Chosen) -> Self {
         let options = chosen.of(&strategy.plugin);
         let aliases = strategy.description.aliases.iter();
@@ -154,13 +166,7 @@ pub fn run(
 fn run_one(contestant: &Contestant, place: &Place, run_cell: &(dyn Fn(&Request) -> Reply + Sync)) -> CellRecord {
     match &place.text {
         Ok(layout) => {
-            let request = Request {
-                plugin: contestant.plugin.clone(),
-                strategy: contestant.name.clone(),
-                options: contestant.options.clone(),
-                layout: layout.clone(),
-                want: Want::Record,
-            };
+            let request = contestant.request(layout.clone(), Want::Record);
             CellRecord { options: contestant.recorded.clone(), ..run_cell(&request).record }
         }
         Err(why) => {

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests {
     use pgtlab::judge::engine::unless_required;
+    use pgtlab::judge::standing::Standing;
     use pgtlab::judge::xen::answer::Answer;
     use pgtlab::judge::xen::boot::{Boot, Booted};
     use pgtlab::judge::xen::cells::{Case, Finding, judge};
@@ -13,7 +14,6 @@ mod tests {
     use pgtlab::judge::xen::random::{Divergence, scenario};
     use pgtlab::judge::xen::recorded::{Scenario, parse, predict};
     use pgtlab::judge::xen::session::run;
-    use pgtlab::judge::xen::standing::Standing;
     use pgtlab::options::Chosen;
     use pgtlab::spawn::Limits;
     use pgtlab::whatif::WhatIf;

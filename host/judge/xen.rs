@@ -3,7 +3,7 @@
 //!
 //! Two kinds of operations are put before it: what cells did to the MMU ([`cells`], planned by [`plan`]), and requests
 //! drawn at random ([`random`]), which look for what the model gets wrong. [`recorded`] keeps scenarios and Xen's
-//! answers. [`session`] runs cells, each then has a [`standing`], and [`report`] tells of them.
+//! answers. [`session`] runs cells, and [`report`] tells of them.
 //!
 //! Or the guest *is* a cell: [`boot`] has it build the cell's direct map for itself, and tells where it dies.
 //!
@@ -24,7 +24,6 @@ pub mod recorded;
 pub mod report;
 pub mod session;
 mod shim;
-pub mod standing;
 #[expect(dead_code, reason = "the guest's side of it is compiled too")]
 #[path = "../../guest/xen/src/wire.rs"]
 mod wire;

@@ -42,13 +42,7 @@ impl Predicted {
         limits: &Limits,
     ) -> Result<Self, String> {
         let layout = observed.layout.as_ref().ok_or("the boot has no machine")?;
-        let mut request = Request {
-            plugin: contestant.plugin.clone(),
-            strategy: contestant.name.clone(),
-            options: contestant.options.clone(),
-            layout: layout.render(),
-            want: Want::Trace,
-        };
+        let mut request = contestant.request(layout.render(), Want::Trace);
         let p2m = [observed.p2m.start.get(), observed.p2m.len()];
         for (key, value) in P2M_OPTIONS.into_iter().zip(p2m).filter(|(key, _)| options.iter().any(|it| it == key)) {
             if !observed.p2m.is_empty() && request.options.iter().all(|(chosen, _)| chosen != key) {

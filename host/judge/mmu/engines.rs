@@ -20,13 +20,38 @@ pub enum Choice {
     All,
 }
 
+/// A kind of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Kvm,
+    Tcg,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Kvm, Self::Tcg];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => kvm::NAME,
+            Self::Tcg => tcg::NAME,
+        }
+    }
+
+    fn find(self) -> Result<Engine, Unavailable> {
+        match self {
+            Self::Kvm => Kvm::find().map(Engine::Kvm),
+            Self::Tcg => Tcg::find().map(Engine::Tcg),
+        }
+    }
+}
+
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meant {
-    /// Each of these names.
-    Each(Vec<&'static str>),
-    /// The first of these names that can be had.
-    First(Vec<&'static str>),
+    /// Each of these.
+    Each(Vec<Kind>),
+    /// The first of these that can be had.
+    First(Vec<Kind>),
 }
 
 impl Choice {
@@ -35,30 +60,23 @@ impl Choice {
     /// # Errors
     /// One that is meant cannot be had, and `PGTLAB_REQUIRE` names it.
     pub fn engines(self, told: impl Fn(&'static str, &Unavailable)) -> Result<Vec<Engine>, Unavailable> {
-        let find = |name: &&'static str| unless_required(find(name), name, |why| told(name, why)).transpose();
+        let find = |kind: Kind| unless_required(kind.find(), kind.name(), |why| told(kind.name(), why)).transpose();
         match self.meant(is_required) {
-            Meant::Each(names) => names.iter().filter_map(find).collect(),
-            Meant::First(names) => names.iter().find_map(find).into_iter().collect(),
+            Meant::Each(kinds) => kinds.into_iter().filter_map(find).collect(),
+            Meant::First(kinds) => kinds.into_iter().find_map(find).into_iter().collect(),
         }
     }
 
     fn meant(self, is_required: impl Fn(&str) -> bool) -> Meant {
         match self {
-            Self::Kvm => Meant::Each(vec![kvm::NAME]),
-            Self::Tcg => Meant::Each(vec![tcg::NAME]),
-            Self::All => Meant::Each(vec![kvm::NAME, tcg::NAME]),
+            Self::Kvm => Meant::Each(vec![Kind::Kvm]),
+            Self::Tcg => Meant::Each(vec![Kind::Tcg]),
+            Self::All => Meant::Each(Kind::ALL.to_vec()),
             Self::Auto => {
-                let required: Vec<_> = [kvm::NAME, tcg::NAME].into_iter().filter(|name| is_required(name)).collect();
-                if required.is_empty() { Meant::First(vec![kvm::NAME, tcg::NAME]) } else { Meant::Each(required) }
+                let required: Vec<_> = Kind::ALL.into_iter().filter(|kind| is_required(kind.name())).collect();
+                if required.is_empty() { Meant::First(Kind::ALL.to_vec()) } else { Meant::Each(required) }
             }
         }
-    }
-}
-
-fn find(name: &str) -> Result<Engine, Unavailable> {
-    match name {
-        kvm::NAME => Kvm::find().map(Engine::Kvm),
-        _ => Tcg::find().map(Engine::Tcg),
     }
 }
 
@@ -73,21 +91,21 @@ mod tests {
 
     #[test]
     fn of_itself_it_is_kvm_and_otherwise_qemu() {
-        check(Choice::Auto, &[], Meant::First(vec!["kvm", "tcg"]));
-        check(Choice::Auto, &["xen"], Meant::First(vec!["kvm", "tcg"]));
+        check(Choice::Auto, &[], Meant::First(Kind::ALL.to_vec()));
+        check(Choice::Auto, &["xen"], Meant::First(Kind::ALL.to_vec()));
     }
 
     #[test]
     fn one_that_must_be_there_is_not_replaced_by_another() {
-        check(Choice::Auto, &["tcg", "xen"], Meant::Each(vec!["tcg"]));
-        check(Choice::Auto, &["kvm"], Meant::Each(vec!["kvm"]));
-        check(Choice::Auto, &["tcg", "kvm"], Meant::Each(vec!["kvm", "tcg"]));
+        check(Choice::Auto, &["tcg", "xen"], Meant::Each(vec![Kind::Tcg]));
+        check(Choice::Auto, &["kvm"], Meant::Each(vec![Kind::Kvm]));
+        check(Choice::Auto, &["tcg", "kvm"], Meant::Each(Kind::ALL.to_vec()));
     }
 
     #[test]
     fn one_that_is_named_is_the_one_that_is_meant() {
-        check(Choice::Kvm, &["tcg"], Meant::Each(vec!["kvm"]));
-        check(Choice::Tcg, &["kvm"], Meant::Each(vec!["tcg"]));
-        check(Choice::All, &[], Meant::Each(vec!["kvm", "tcg"]));
+        check(Choice::Kvm, &["tcg"], Meant::Each(vec![Kind::Kvm]));
+        check(Choice::Tcg, &["kvm"], Meant::Each(vec![Kind::Tcg]));
+        check(Choice::All, &[], Meant::Each(Kind::ALL.to_vec()));
     }
 }

@@ -3,7 +3,8 @@
 
 use super::Judged;
 use super::session::Sitting;
-use crate::report::{count, thousands};
+use crate::judge::standing::{Cell, Standing};
+use crate::report::{count, json, thousands, written};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -14,57 +15,8 @@ const MOST_DIFFERENCES: usize = 8;
 /// Cells that are listed for one reason unless all are wanted.
 const MOST_CELLS: usize = 6;
 
-/// How a cell stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It was judged.
-    Judged(Judged),
-    /// It cannot be judged, and why.
-    Skipped(String),
-    /// We or the engine failed.
-    Failed(String),
-}
-
-impl Standing {
-    /// Whether pages were tried that may not be written.
-    #[must_use]
-    pub const fn has_read_only(&self) -> bool {
-        matches!(self, Self::Judged(judged) if 0 < judged.n_read_only)
-    }
-}
-
-/// What came of one cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CellJudgement {
-    strategy: String,
-    layout: String,
-    backend: &'static str,
-    /// How it stands.
-    pub standing: Standing,
-}
-
-impl CellJudgement {
-    /// Of a cell.
-    #[must_use]
-    pub const fn new(strategy: String, layout: String, backend: &'static str, standing: Standing) -> Self {
-        Self { strategy, layout, backend, standing }
-    }
-
-    /// The cell's name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}/{}@{}", self.strategy, self.layout, self.backend)
-    }
-
-    /// What cells are sorted by.
-    #[must_use]
-    pub fn key(&self) -> (&str, &str, &str) {
-        (&self.layout, self.backend, &self.strategy)
-    }
-
-    fn differs(&self) -> bool {
-        matches!(&self.standing, Standing::Judged(judged) if !judged.differences.is_empty())
-    }
+fn differs(cell: &Cell<Judged>) -> bool {
+    cell.judged().is_some_and(|judged| !judged.differences.is_empty())
 }
 
 /// The same cell with write protection off, which must disagree.
@@ -78,10 +30,10 @@ pub struct Control {
 impl Control {
     /// Of a cell.
     #[must_use]
-    pub fn new(cell: String, standing: Standing) -> Self {
+    pub fn new(cell: String, standing: Standing<Judged>) -> Self {
         let outcome = match standing {
             Standing::Judged(judged) => Ok((judged.differences.len(), judged.n_pages)),
-            Standing::Skipped(why) | Standing::Failed(why) => Err(why),
+            Standing::NotJudged(why) | Standing::Failed(why) => Err(why),
         };
         Self { cell, outcome }
     }
@@ -89,11 +41,20 @@ impl Control {
     /// Why nothing that was judged counts, if it does not.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
+        match &self.outcome {
+            Ok((0, _)) => Some(format!("{} agrees with write protection off: nothing was judged at all", self.cell)),
+            Ok(_) => None,
+            Err(_) => Some(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cell, outcome } = self;
         match outcome {
-            Ok((0, _)) => Some(format!("{cell} agrees with write protection off: nothing was judged at all")),
-            Ok(_) => None,
-            Err(why) => Some(format!("{cell} with write protection off: {why}")),
+            Ok((n, of)) => write!(f, "{cell}: {n} of {of} pages differ with write protection off, as they must"),
+            Err(why) => write!(f, "{cell} with write protection off: {why}"),
         }
     }
 }
@@ -122,7 +83,7 @@ impl Sitting<'_> {
     /// something failed.
     #[must_use]
     pub fn agrees(&self) -> Option<bool> {
-        if self.cells.iter().any(|cell| matches!(cell.standing, Standing::Failed(_))) {
+        if self.cells.iter().any(Cell::has_failed) {
             return None;
         }
         let control = match self.control.as_ref().map(|control| &control.outcome) {
@@ -130,14 +91,14 @@ impl Sitting<'_> {
             Some(Ok((n, _))) => 0 < *n,
             None => true,
         };
-        Some(control && !self.cells.iter().any(CellJudgement::differs))
+        Some(control && !self.cells.iter().any(differs))
     }
 
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for cell in &self.cells {
-            let Standing::Judged(judged) = &cell.standing else { continue };
-            *(if cell.differs() { &mut totals.n_differ } else { &mut totals.n_agree }) += 1;
+            let Some(judged) = cell.judged() else { continue };
+            *(if differs(cell) { &mut totals.n_differ } else { &mut totals.n_agree }) += 1;
             totals.n_pages += judged.n_pages;
             totals.n_tables += judged.n_tables;
             totals.n_placed += judged.n_placed;
@@ -168,27 +129,24 @@ impl Sitting<'_> {
         )?;
         writeln!(out, "agree    {}", count(totals.n_agree, "cell", "cells"))?;
         writeln!(out, "differ   {}", count(totals.n_differ, "cell", "cells"))?;
-        match &self.control {
-            None => writeln!(out, "control  none: no page of these cells is mapped read-only")?,
-            Some(Control { cell, outcome: Err(why) }) => writeln!(out, "control  {cell}: {why}")?,
-            Some(Control { cell, outcome: Ok((0, _)) }) => {
-                writeln!(out, "control  {cell} agrees with write protection off: nothing was judged at all")?;
-            }
-            Some(Control { cell, outcome: Ok((n, of)) }) => {
-                writeln!(out, "control  {cell}: {n} of {of} pages differ with write protection off, as they must")?;
-            }
+        match (&self.control, self.control.as_ref().and_then(Control::fault)) {
+            (None, _) => writeln!(out, "control  none: no page of these cells is mapped read-only")?,
+            (Some(_), Some(fault)) => writeln!(out, "control  {fault}")?,
+            (Some(control), None) => writeln!(out, "control  {control}")?,
         }
-        for cell in self.cells.iter().filter(|cell| cell.differs()) {
-            let Standing::Judged(judged) = &cell.standing else { continue };
+        for (cell, judged) in self.cells.iter().filter_map(|cell| Some((cell, cell.judged()?))) {
+            if judged.differences.is_empty() {
+                continue;
+            }
             writeln!(out, "\n{}: {}", cell.name(), count(judged.differences.len(), "difference", "differences"))?;
             judged.differences.iter().take(MOST_DIFFERENCES).try_for_each(|found| writeln!(out, "  {found}"))?;
         }
-        let failed = |cell: &CellJudgement| match &cell.standing {
+        let failed = |cell: &Cell<Judged>| match &cell.standing {
             Standing::Failed(why) => Some(why.clone()),
             _ => None,
         };
-        let skipped = |cell: &CellJudgement| match &cell.standing {
-            Standing::Skipped(why) => Some(why.clone()),
+        let skipped = |cell: &Cell<Judged>| match &cell.standing {
+            Standing::NotJudged(why) => Some(why.clone()),
             _ => None,
         };
         self.write_reasons(out, "failed", failed, shows_all)?;
@@ -199,7 +157,7 @@ impl Sitting<'_> {
         &self,
         out: &mut String,
         what: &str,
-        why: impl Fn(&CellJudgement) -> Option<String>,
+        why: impl Fn(&Cell<Judged>) -> Option<String>,
         shows_all: bool,
     ) -> fmt::Result {
         let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -219,30 +177,21 @@ impl Sitting<'_> {
         Ok(())
     }
 
-    fn write_json(&self, lines: &mut Vec<String>) -> Result<(), serde_json::Error> {
+    fn json(&self) -> Result<String, serde_json::Error> {
         let engine = self.engine.name();
-        lines.push(serde_json::to_string(&EngineRecord {
+        let described = EngineRecord {
             schema: SCHEMA,
             engine,
             description: self.engine.description(),
             walks: self.engine.walk().name(),
             evidence: self.engine.evidence(),
-        })?);
-        for cell in &self.cells {
-            lines.push(serde_json::to_string(&cell_record(engine, cell))?);
-        }
-        if let Some(Control { cell, outcome }) = &self.control {
-            let (n_differences, pages) = outcome.as_ref().map_or((None, None), |(n, of)| (Some(*n), Some(*of)));
-            lines.push(serde_json::to_string(&ControlRecord {
-                schema: SCHEMA,
-                control: cell,
-                differences: n_differences,
-                pages,
-                text: outcome.as_ref().err(),
-                engine,
-            })?);
-        }
-        Ok(())
+        };
+        let control = self.control.as_ref().map(|Control { cell, outcome }| {
+            let (differences, pages) = outcome.as_ref().map_or((None, None), |(n, of)| (Some(*n), Some(*of)));
+            ControlRecord { schema: SCHEMA, control: cell, differences, pages, text: outcome.as_ref().err(), engine }
+        });
+        let cells = self.cells.iter().map(|cell| cell_record(engine, cell));
+        Ok(json::lines([described])? + &json::lines(cells)? + &json::lines(control)?)
     }
 }
 
@@ -256,12 +205,7 @@ impl Report<'_> {
     /// For people.
     #[must_use]
     pub fn text(&self, shows_all: bool) -> String {
-        let one = |sitting: &Sitting<'_>| {
-            let mut text = String::new();
-            // Writing to a string does not fail.
-            let _ = sitting.write(&mut text, self.elapsed, shows_all);
-            text
-        };
+        let one = |sitting: &Sitting<'_>| written(|out| sitting.write(out, self.elapsed, shows_all));
         self.sittings.iter().map(one).collect::<Vec<_>>().join("\n")
     }
 
@@ -270,9 +214,7 @@ impl Report<'_> {
     /// # Errors
     /// None that text and numbers can have.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let mut lines = Vec::new();
-        self.sittings.iter().try_for_each(|sitting| sitting.write_json(&mut lines))?;
-        Ok(lines.into_iter().map(|line| line + "\n").collect())
+        self.sittings.iter().map(Sitting::json).collect()
     }
 }
 
@@ -313,23 +255,20 @@ struct ControlRecord<'r> {
     engine: &'r str,
 }
 
-fn cell_record<'r>(engine: &'r str, cell: &'r CellJudgement) -> Record<'r> {
-    let CellJudgement { strategy, layout, backend, standing } = cell;
+fn cell_record<'r>(engine: &'r str, cell: &'r Cell<Judged>) -> Record<'r> {
+    let Cell { strategy, layout, backend, standing } = cell;
     let (judgement, text) = match standing {
         Standing::Judged(judged) if judged.differences.is_empty() => ("agrees", None),
         Standing::Judged(_) => ("differs", None),
-        Standing::Skipped(why) => ("skipped", Some(&**why)),
+        Standing::NotJudged(why) => ("skipped", Some(&**why)),
         Standing::Failed(why) => ("error", Some(&**why)),
     };
-    let judged = match standing {
-        Standing::Judged(judged) => Some(judged),
-        Standing::Skipped(_) | Standing::Failed(_) => None,
-    };
+    let judged = cell.judged();
     Record {
         schema: SCHEMA,
         strategy,
         layout,
-        backend,
+        backend: backend.name(),
         judgement,
         text,
         pages: judged.map_or(0, |judged| judged.n_pages),

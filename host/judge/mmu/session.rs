@@ -2,13 +2,11 @@
 //! Every strategy at every place before processors: each cell is booted once, in a worker, and its tables are put before
 //! one engine after the other.
 
-use super::report::{CellJudgement, Control, Standing};
-use super::{Engine, MmuError, WriteProtect, judge};
-use crate::baseline::cell_name;
+use super::report::Control;
+use super::{Engine, Judged, WriteProtect, judge};
+use crate::judge::standing::{Cell, Standing, operations, sort};
 use crate::matrix::{self, Contestant, Place};
-use crate::protocol::{Request, Want};
-use crate::record::Verdict;
-use crate::spawn::{Limits, run_cell};
+use crate::spawn::Limits;
 use pgtlab_core::ops::Ops;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::time::{Duration, Instant};
@@ -19,7 +17,7 @@ pub struct Sitting<'e> {
     /// The engine.
     pub engine: &'e Engine,
     /// The cells, sorted.
-    pub cells: Vec<CellJudgement>,
+    pub cells: Vec<Cell<Judged>>,
     /// The control; none if no cell has a page that may not be written.
     pub control: Option<Control>,
     /// How long it took over the cells, added up over all that ran at once.
@@ -28,7 +26,7 @@ pub struct Sitting<'e> {
 
 type Pair<'c> = (&'c Contestant, &'c Place);
 /// What one engine said of a cell, and how long that took.
-type Timed = (Standing, Duration);
+type Timed = (Standing<Judged>, Duration);
 
 /// Puts every strategy at every place before the engines; `done` is told of each cell.
 ///
@@ -62,27 +60,25 @@ fn sitting<'e, 'c>(
     judged: impl Iterator<Item = (&'c Pair<'c>, &'c Timed)> + Clone,
     limits: &Limits,
 ) -> Sitting<'e> {
-    let cell = |(contestant, place): &Pair<'_>, standing| {
-        CellJudgement::new(contestant.label(), place.layout.clone(), place.backend.name(), standing)
-    };
-    let controlled = judged.clone().find(|(_, (standing, _))| standing.has_read_only());
+    let cell = |(contestant, place): &Pair<'_>, standing| Cell::new(contestant, place, standing);
+    // Whether pages were tried that may not be written.
+    let has_read_only =
+        |standing: &Standing<Judged>| matches!(standing, Standing::Judged(judged) if 0 < judged.n_read_only);
+    let controlled = judged.clone().find(|(_, (standing, _))| has_read_only(standing));
     let control = controlled.map(|(pair, (standing, _))| {
         let mut off = standings(std::slice::from_ref(engine), pair, limits, WriteProtect::Off);
         let outcome = off.pop().map_or_else(|| standing.clone(), |(outcome, _)| outcome);
         Control::new(cell(pair, standing.clone()).name(), outcome)
     });
     let taken = judged.clone().map(|(_, (_, taken))| *taken).sum();
-    let mut cells: Vec<CellJudgement> = judged.map(|(pair, (standing, _))| cell(pair, standing.clone())).collect();
-    cells.sort_by(|a, b| a.key().cmp(&b.key()));
+    let mut cells: Vec<Cell<Judged>> = judged.map(|(pair, (standing, _))| cell(pair, standing.clone())).collect();
+    sort(&mut cells);
     Sitting { engine, cells, control, taken }
 }
 
 /// Boots a cell in a worker, and puts the tables it left before each engine.
 fn standings(engines: &[Engine], (contestant, place): &Pair<'_>, limits: &Limits, protect: WriteProtect) -> Vec<Timed> {
-    let ops = match &place.text {
-        Ok(layout) => ops(contestant, layout.clone(), limits),
-        Err(why) => Err(Standing::Skipped(why.clone())),
-    };
+    let ops = operations(contestant, place, limits);
     let judged = |engine: &Engine| {
         let started = Instant::now();
         let standing = match &ops {
@@ -94,30 +90,10 @@ fn standings(engines: &[Engine], (contestant, place): &Pair<'_>, limits: &Limits
     engines.iter().map(judged).collect()
 }
 
-/// What a cell had done to the MMU, or why there is nothing to judge.
-fn ops(contestant: &Contestant, layout: String, limits: &Limits) -> Result<Ops, Standing> {
-    let request = Request {
-        plugin: contestant.plugin.clone(),
-        strategy: contestant.name.clone(),
-        options: contestant.options.clone(),
-        layout,
-        want: Want::Ops,
-    };
-    let reply = run_cell(&request, limits).map_err(|error| Standing::Failed(error.to_string()))?;
-    if reply.text.is_empty() {
-        let text = reply.record.text.clone().unwrap_or_default();
-        return Err(match reply.record.verdict {
-            Verdict::Error => Standing::Failed(format!("{}: {text}", cell_name(&reply.record))),
-            _ => Standing::Skipped(format!("the strategy left no tables: {text}")),
-        });
-    }
-    Ops::parse(&reply.text).map_err(|error| Standing::Failed(MmuError::from(error).to_string()))
-}
-
-fn standing(engine: &Engine, ops: &Ops, protect: WriteProtect) -> Standing {
+fn standing(engine: &Engine, ops: &Ops, protect: WriteProtect) -> Standing<Judged> {
     match judge(engine, ops, protect) {
-        Ok(Ok(judged)) => Standing::Judged(judged),
-        Ok(Err(not_judged)) => Standing::Skipped(not_judged.to_string()),
+        Ok(Ok(judged)) => Standing::Judged(Box::new(judged)),
+        Ok(Err(not_judged)) => Standing::NotJudged(not_judged.to_string()),
         Err(error) => Standing::Failed(error.to_string()),
     }
 }

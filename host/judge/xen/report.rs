@@ -3,7 +3,7 @@
 
 use super::cells::{Finding, Judged, Parting};
 use super::firmware::AS_IT_IS;
-use super::standing::{Cell, Standing};
+use crate::judge::standing::{Cell, Standing};
 use crate::report::{count, json, thousands, written};
 use pgtlab_core::ops::OpsEnd;
 use serde::Serialize;
@@ -154,10 +154,10 @@ impl Report<'_> {
         });
         let partings: Vec<(&Cell<Judged>, String)> = partings.collect();
         for (cell, text) in partings.iter().take(MOST_PARTINGS) {
-            write!(out, "\n{}/{}@xen parts from the prediction:\n{text}", cell.strategy, cell.layout)?;
+            write!(out, "\n{} parts from the prediction:\n{text}", cell.name())?;
         }
         for (cell, _) in partings.iter().skip(MOST_PARTINGS) {
-            writeln!(out, "{}/{}@xen parts too", cell.strategy, cell.layout)?;
+            writeln!(out, "{} parts too", cell.name())?;
         }
         match partings.len() {
             0 => writeln!(out, "\nevery answer of Xen's is the predicted one"),

@@ -4,7 +4,7 @@
 use super::cells::{Case, Judged, judge};
 use super::machine::Machine;
 use super::plan::NotJudged;
-use super::standing::{Cell, Standing, operations, sort};
+use crate::judge::standing::{Cell, Standing, operations, sort};
 use crate::matrix::{Contestant, Place};
 use crate::spawn::Limits;
 use pgtlab_core::geometry::Level;

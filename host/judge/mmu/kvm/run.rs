@@ -5,6 +5,7 @@
 //! reset vector is for machines that start as a real one does.
 
 use super::machine::{Left, Machine, MachineError, refused};
+use crate::judge::mmu::cr0;
 use crate::judge::mmu::wire::WINDOW;
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
@@ -13,8 +14,6 @@ use std::path::Path;
 
 /// Flags of a processor that does nothing yet: bit 1 is always set.
 const RFLAGS: u64 = 1 << 1;
-/// Paging, write protection, numeric errors, extension type, monitor, protection.
-const CR0: u64 = 0x8001_0033;
 /// Physical address extension, which 64-bit mode asks for.
 const CR4: u64 = 1 << 5;
 /// Long mode, enabled and active, and no-execute.
@@ -54,7 +53,7 @@ fn set_up(processor: &VcpuFd, boot_root: u64) -> io::Result<()> {
     (state.cs, state.tr) = (code, task);
     (state.ds, state.es, state.fs, state.gs, state.ss) = (data, data, data, data, data);
     state.idt = kvm_dtable::default();
-    (state.cr0, state.cr3, state.cr4, state.efer) = (CR0, boot_root, CR4, EFER);
+    (state.cr0, state.cr3, state.cr4, state.efer) = (cr0::BASE | cr0::WRITE_PROTECT, boot_root, CR4, EFER);
     processor.set_sregs(&state)?;
     Ok(processor.set_regs(&kvm_regs { rip: WINDOW, rflags: RFLAGS, ..kvm_regs::default() })?)
 }

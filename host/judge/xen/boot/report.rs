@@ -2,7 +2,7 @@
 //! How boots ended: a line for each on a terminal, or a record a line.
 
 use super::Booted;
-use crate::judge::xen::standing::{Cell, Standing};
+use crate::judge::standing::{Cell, Standing};
 use crate::report::{count, json, written};
 use serde::Serialize;
 use std::fmt::{self, Write as _};

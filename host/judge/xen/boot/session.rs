@@ -2,8 +2,8 @@
 //! Boots every strategy at every place, each in a machine of its own.
 
 use super::{Boot, Booted};
+use crate::judge::standing::{Cell, Standing, operations, sort};
 use crate::judge::xen::machine::Machine;
-use crate::judge::xen::standing::{Cell, Standing, operations, sort};
 use crate::matrix::{Contestant, Place};
 use crate::spawn::Limits;
 use pgtlab_core::layout::Layout;

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A cell that was to be put before Xen, and what became of it, whether its operations were replayed or it was booted.
+//! A cell that was to be put before a judge, and what became of it.
 
 use crate::matrix::{Contestant, Place};
-use crate::protocol::{Request, Want};
+use crate::protocol::Want;
 use crate::record::Verdict;
 use crate::spawn::{Limits, run_cell};
+use pgtlab_core::layout::Backend;
 use pgtlab_core::ops::Ops;
 
 /// What became of one cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing<J> {
-    /// It was put before Xen.
+    /// It was judged.
     Judged(Box<J>),
     /// It was not, and why.
     NotJudged(String),
-    /// We failed, or Xen's machine did.
+    /// We failed, or the judge's machine did.
     Failed(String),
 }
 
@@ -25,6 +26,8 @@ pub struct Cell<J> {
     pub strategy: String,
     /// The layout.
     pub layout: String,
+    /// The back end.
+    pub backend: Backend,
     /// What became of it.
     pub standing: Standing<J>,
 }
@@ -32,10 +35,15 @@ pub struct Cell<J> {
 impl<J> Cell<J> {
     /// A strategy's cell at a place.
     pub(super) fn new(contestant: &Contestant, place: &Place, standing: Standing<J>) -> Self {
-        Self { strategy: contestant.label(), layout: place.layout.clone(), standing }
+        Self { strategy: contestant.label(), layout: place.layout.clone(), backend: place.backend, standing }
     }
 
-    /// What Xen said, if it was asked.
+    /// The cell's name.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}@{}", self.strategy, self.layout, self.backend.name())
+    }
+
+    /// What the judge said, if it was asked.
     pub(super) fn judged(&self) -> Option<&J> {
         match &self.standing {
             Standing::Judged(judged) => Some(judged),
@@ -49,9 +57,10 @@ impl<J> Cell<J> {
     }
 }
 
-/// By layout, then by strategy.
+/// By layout, then by back end, then by strategy, as records are.
 pub(super) fn sort<J>(cells: &mut [Cell<J>]) {
-    cells.sort_by(|a, b| (&a.layout, &a.strategy).cmp(&(&b.layout, &b.strategy)));
+    let key = |cell: &Cell<J>| (cell.layout.clone(), cell.backend.name(), cell.strategy.clone());
+    cells.sort_by_cached_key(key);
 }
 
 /// A cell's operations, from a worker.
@@ -60,13 +69,7 @@ pub(super) fn sort<J>(cells: &mut [Cell<J>]) {
 /// There is no such cell, its strategy failed, or we did.
 pub(super) fn operations<J>(contestant: &Contestant, place: &Place, limits: &Limits) -> Result<Ops, Standing<J>> {
     let text = place.text.as_ref().map_err(|why| Standing::NotJudged(why.clone()))?;
-    let request = Request {
-        plugin: contestant.plugin.clone(),
-        strategy: contestant.name.clone(),
-        options: contestant.options.clone(),
-        layout: text.clone(),
-        want: Want::Ops,
-    };
+    let request = contestant.request(text.clone(), Want::Ops);
     let reply = run_cell(&request, limits).map_err(|error| Standing::Failed(error.to_string()))?;
     if reply.text.is_empty() {
         let text = reply.record.text.clone().unwrap_or_default();
