@@ -4,11 +4,15 @@
 //! Everything in the model, strategies included, takes page size, entries per table, levels and every
 //! fixed address from here, so the same code can be run on tables of four entries.
 
-use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
+use crate::addr::{Pfn, PfnRange, PhysAddr, PhysRange, VirtAddr};
 
 /// Where the direct map of x86-64 with four levels ends; a kernel uses no memory above (`MAXMEM`;
 /// Documentation/x86/x86_64/mm.txt gives it 64 TiB).
 pub const DIRECT_MAP_END: PhysAddr = PhysAddr::new(64 << 40);
+/// Where the kernel's image is mapped on x86-64, physical address 0 first (`__START_KERNEL_map`).
+pub const KERNEL_MAP: VirtAddr = VirtAddr::new(0xffff_ffff_8000_0000);
+/// How far that mapping reaches (`KERNEL_IMAGE_SIZE`, with a random address of the image).
+pub const KERNEL_MAP_BYTES: u64 = 1 << 30;
 
 /// A level of the page tables. Level 1 tables map pages; an entry of a level `n` table covers as much as
 /// a whole level `n - 1` table. Intel SDM vol. 3A, "4-Level Paging": 1 is a page table (PTE), 2 a page

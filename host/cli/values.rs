@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values of options that are more than a word: times and addresses.
 
-use pgtlab_core::geometry::DIRECT_MAP_END;
+use pgtlab_core::geometry::{DIRECT_MAP_END, KERNEL_MAP, KERNEL_MAP_BYTES};
 use pgtlab_core::ptdump::BASE;
 
 pub(super) fn seconds(typed: &str) -> Result<f64, String> {
@@ -14,10 +14,9 @@ pub(super) fn seconds(typed: &str) -> Result<f64, String> {
 /// A physical address, given as itself or as one of the kernel's mappings of it: the direct map or the map of
 /// the kernel's image.
 pub(super) fn address(typed: &str) -> Result<u64, String> {
-    const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
     const DIRECT_MAP_BYTES: u64 = DIRECT_MAP_END.get();
     let digits = typed.strip_prefix("0x").unwrap_or(typed);
-    let direct_map = BASE.get();
+    let (direct_map, kernel_map) = (BASE.get(), KERNEL_MAP.get());
     let expected = || {
         format!(
             "expected a hexadecimal physical address below 64 TiB, or one in the direct map ({direct_map:x} and 64 TiB on)"
@@ -28,7 +27,7 @@ pub(super) fn address(typed: &str) -> Result<u64, String> {
     }
     match u64::from_str_radix(digits, 16) {
         Ok(address) if address < DIRECT_MAP_BYTES => Ok(address),
-        Ok(address) if KERNEL_MAP <= address && address - KERNEL_MAP < 1 << 30 => Ok(address - KERNEL_MAP),
+        Ok(address) if kernel_map <= address && address - kernel_map < KERNEL_MAP_BYTES => Ok(address - kernel_map),
         Ok(address) if direct_map <= address && address - direct_map < DIRECT_MAP_BYTES => Ok(address - direct_map),
         _ => Err(expected()),
     }

@@ -13,17 +13,13 @@ use pgtlab_core::build::{Built, End};
 use pgtlab_core::entry::{Entry, EntryFlags, Grants};
 use pgtlab_core::event::{Consumer, Event, Noted};
 use pgtlab_core::follow::{Glimpse, Step};
-use pgtlab_core::geometry::{Geometry, Level};
+use pgtlab_core::geometry::{Geometry, KERNEL_MAP, KERNEL_MAP_BYTES, Level};
 use pgtlab_core::layout::{Backend, Layout, Machine};
 use pgtlab_core::permission::size_name;
 use pgtlab_core::ptdump::BASE;
 use pgtlab_core::rules::Finding;
 use pgtlab_core::strategy::TableSpace;
 use std::fmt::Write;
-
-/// Where Linux maps its own image (`__START_KERNEL_map`), and how far that mapping reaches.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-const KERNEL_MAP_BYTES: u64 = 1 << 30;
 
 /// What happened to the page. `built` must have followed it, with its events and rules.
 #[must_use]
@@ -249,7 +245,7 @@ impl Follower<'_> {
         if is_shared {
             others.push(format!(
                 "kernel mapping {:016x}, through the same level 1 table and so with the same permission",
-                KERNEL_MAP + address
+                KERNEL_MAP.get() + address
             ));
         }
         if let Some(is_writable) = last.fixmap {

@@ -23,7 +23,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fmt};
+use std::{env, fmt, fs};
 
 /// The variable that names the engines that must be there.
 pub const REQUIRE: &str = "PGTLAB_REQUIRE";
@@ -128,6 +128,20 @@ pub fn roots() -> impl Iterator<Item = PathBuf> {
         }
     };
     roots.into_iter().filter(|root| root.is_dir())
+}
+
+/// The newest image `PREFIX..SUFFIX` to boot, by the numbers between the two: under the folders that packages were
+/// unpacked to, or in `/boot`.
+pub fn newest_boot_image(prefix: &str, suffix: &str) -> Option<PathBuf> {
+    let mut folders = roots().map(|root| root.join("boot")).chain([PathBuf::from("/boot")]);
+    let version = |path: &Path| -> Option<Vec<u32>> {
+        let numbers = path.file_name()?.to_str()?.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        numbers.split(['.', '-']).map(|number| number.parse().ok()).collect()
+    };
+    folders.find_map(|folder| {
+        let files = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        files.filter_map(|path| Some((version(&path)?, path))).max().map(|(_, path)| path)
+    })
 }
 
 /// QEMU for x86-64.
@@ -350,7 +364,7 @@ mod tests {
         let child: i32 = said.0.trim().parse().expect("the child's number");
         // It dies as soon as it is its turn, which is long before its 100 seconds are over.
         let is_alive = || {
-            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
             !(stat.is_empty() || stat.contains(") Z "))
         };
         let start = Instant::now();

@@ -7,6 +7,7 @@
 
 use crate::addr::{PhysAddr, PhysRange};
 use crate::e820::E820Type;
+use crate::geometry::KERNEL_MAP;
 use crate::layout::{Backend, Layout, Machine};
 use std::fmt::{self, Write};
 
@@ -117,7 +118,7 @@ fn write_builder(out: &mut String, layout: &Layout) -> fmt::Result {
     writeln!(out, "(XEN) VIRTUAL MEMORY ARRANGEMENT:")?;
     for (name, range) in blocks {
         let Some(range) = range else { continue };
-        let address = |at: PhysAddr| 0xffff_ffff_8000_0000_u64.wrapping_add(at.get());
+        let address = |at: PhysAddr| KERNEL_MAP.get().wrapping_add(at.get());
         writeln!(out, "(XEN)  {name} {:016x}->{:016x}", address(range.start), address(range.end))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::observed::Observed;
 use super::predicted::Predicted;
-use super::tables::Run;
+use super::tables::{Run, joined};
 use pgtlab_core::addr::{Pfn, PfnRange, PhysRange};
 use pgtlab_core::geometry::Level;
 use pgtlab_core::layout::{Backend, Layout};
@@ -108,38 +108,19 @@ fn tables(differences: &mut Vec<Difference>, predicted: &[(Pfn, Level)], found: 
     let mut all: Vec<(Pfn, Level)> = predicted.iter().chain(found).copied().collect();
     all.sort_unstable();
     all.dedup();
-    let word = |is_there: bool| if is_there { "is one".to_owned() } else { "is none".to_owned() };
-    let mut last: Option<(PfnRange, Level, bool)> = None;
-    let mut told = |of: (PfnRange, Level, bool)| {
-        let (pages, level, is_predicted) = of;
-        differences.push(Difference {
-            what: "table",
-            place: format!("{:x}-{:x} (L{})", pages.start, pages.end, level.get()),
-            predicted: word(is_predicted),
-            found: word(!is_predicted),
-        });
-    };
-    for table in all {
+    let differing = all.into_iter().filter_map(|table| {
         let is_predicted = predicted.binary_search(&table).is_ok();
-        if is_predicted == found.binary_search(&table).is_ok() {
-            continue;
-        }
         let (page, level) = table;
-        match &mut last {
-            Some((pages, of, side)) if pages.end == page && *of == level && *side == is_predicted => {
-                pages.end = page.saturating_add(1);
-            }
-            _ => {
-                let next = (PfnRange::new(page, page.saturating_add(1)), level, is_predicted);
-                if let Some(done) = last.replace(next) {
-                    told(done);
-                }
-            }
-        }
-    }
-    if let Some(done) = last {
-        told(done);
-    }
+        let pages = PfnRange::new(page, page.saturating_add(1));
+        (is_predicted != found.binary_search(&table).is_ok()).then_some((pages, (level, is_predicted)))
+    });
+    let word = |is_there: bool| if is_there { "is one".to_owned() } else { "is none".to_owned() };
+    differences.extend(joined(differing).into_iter().map(|(pages, (level, is_predicted))| Difference {
+        what: "table",
+        place: format!("{:x}-{:x} (L{})", pages.start, pages.end, level.get()),
+        predicted: word(is_predicted),
+        found: word(!is_predicted),
+    }));
 }
 
 /// What a page is mapped as.
@@ -157,41 +138,25 @@ fn map(differences: &mut Vec<Difference>, predicted: &Predicted, observed: &Obse
     let mut edges: Vec<Pfn> = edges.collect();
     edges.sort_unstable();
     edges.dedup();
-    let (mut n_boot_pages, mut last): (u64, Option<(PfnRange, &str, &str)>) = (0, None);
-    let mut told = |(pages, predicted, found): (PfnRange, &str, &str)| {
-        differences.push(Difference {
-            what: "pages",
-            place: format!("{:x}-{:x}", pages.start, pages.end),
-            predicted: predicted.to_owned(),
-            found: found.to_owned(),
-        });
-    };
-    for edge in edges.windows(2) {
+    let mut n_boot_pages = 0;
+    let differing = edges.windows(2).filter_map(|edge| {
         let pages = PfnRange::new(edge[0], edge[1]);
         let [expected, found, before] = sides.map(|runs| at(runs, pages.start));
         if expected == found {
-            continue;
+            return None;
         }
         if before == found && own.iter().any(|own| own.covers(pages)) {
             n_boot_pages += pages.len();
-            continue;
+            return None;
         }
-        match &mut last {
-            Some((all, as_expected, as_found))
-                if all.end == pages.start && (*as_expected, *as_found) == (expected, found) =>
-            {
-                all.end = pages.end;
-            }
-            _ => {
-                if let Some(done) = last.replace((pages, expected, found)) {
-                    told(done);
-                }
-            }
-        }
-    }
-    if let Some(done) = last {
-        told(done);
-    }
+        Some((pages, (expected, found)))
+    });
+    differences.extend(joined(differing).into_iter().map(|(pages, (predicted, found))| Difference {
+        what: "pages",
+        place: format!("{:x}-{:x}", pages.start, pages.end),
+        predicted: predicted.to_owned(),
+        found: found.to_owned(),
+    }));
     n_boot_pages
 }
 

@@ -8,10 +8,9 @@ use super::gdb::{Gdb, GdbError, Registers, Space};
 use super::symbols::{SymbolError, Symbols};
 use super::tables::Frames;
 use pgtlab_core::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
+use pgtlab_core::geometry::KERNEL_MAP;
 use pgtlab_core::strategy::Pool;
 
-/// Where the kernel is mapped (`__START_KERNEL_map`).
-const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Bytes of `struct memblock_region`.
 const REGION_BYTES: u64 = 24;
 /// More regions than any machine of QEMU's has.
@@ -119,7 +118,7 @@ impl<'s> Kernel<'s> {
     /// # Errors
     /// There is none.
     pub fn place_of(&self, name: &'static str) -> Result<PhysAddr, KernelError> {
-        Ok(PhysAddr::new(self.symbols.get(name)?.wrapping_sub(KERNEL_BASE)))
+        Ok(PhysAddr::new(self.symbols.get(name)?.wrapping_sub(KERNEL_MAP.get())))
     }
 
     /// The pool of pages for tables, from the page that is handed out next.

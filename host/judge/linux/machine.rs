@@ -12,9 +12,10 @@ use super::observed::Observed;
 use super::symbols::{SymbolError, Symbols};
 use super::tables::{DirectMap, Frames};
 use crate::judge::engine::{self, EngineError, Qemu, Said, Unavailable};
-use crate::judge::xen::machine::{Machine as XenMachine, MachineError};
+use crate::judge::xen::machine::{Machine as XenMachine, MachineError, version_in};
 use pgtlab_core::addr::{Pfn, PfnRange, PhysAddr, PhysRange};
 use pgtlab_core::bootlog::{BootLog, BootLogError, Stage};
+use pgtlab_core::geometry::DIRECT_MAP_END;
 use pgtlab_core::layout::{Backend, Layout, P2m, Reservation};
 use pgtlab_core::trace;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -27,8 +28,8 @@ use std::time::Duration;
 
 /// How long a boot may take until the direct map is built: ten seconds where nothing else runs.
 pub const WALL: Duration = Duration::from_secs(400);
-/// The page behind all that the direct map can hold with four levels of tables (64 TiB).
-const END_OF_MAP: Pfn = Pfn::new(1 << 34);
+/// The page behind all that the direct map can hold.
+const END_OF_MAP: Pfn = Pfn::new(DIRECT_MAP_END.get() >> 12);
 /// Lines that are shown of a boot that went wrong.
 const LAST_LINES: usize = 4;
 /// How much of what QEMU prints is read.
@@ -94,8 +95,7 @@ impl Machine {
     /// One of them is missing.
     pub fn find() -> Result<(Qemu, PathBuf), Unavailable> {
         let qemu = Qemu::find()?;
-        let mut boots = engine::roots().map(|root| root.join("boot")).chain([PathBuf::from("/boot")]);
-        let kernel = boots.find_map(|boot| newest_kernel(&boot)).ok_or_else(|| Unavailable {
+        let kernel = engine::newest_boot_image("vmlinuz-6.1.", "-amd64").ok_or_else(|| Unavailable {
             what: "Linux 6.1",
             why: format!("no vmlinuz-6.1.*-amd64 in /boot or {}", engine::ENGINES),
             hint: "`just engines linux` unpacks it",
@@ -132,7 +132,7 @@ impl Machine {
         let listener = prepare().map_err(|source| failed(folder.path(), source))?;
         if guest.dom0_mib.is_some() {
             let xen = self.xen.as_ref().ok_or_else(|| BootError::NoXen(guest.clone()))?;
-            xen.unpack_xen(&place("xen"))?;
+            fs::write(place("xen"), xen.unpacked_xen()?).map_err(|source| failed(folder.path(), source))?;
         }
         let command = self.boot(guest, folder.path());
         let run = |source| EngineError::Run { program: self.qemu.program().to_owned(), source };
@@ -160,7 +160,7 @@ impl Machine {
     fn engines(&self, log: &str) -> Result<Vec<(String, String)>, EngineError> {
         let after = |words: &str| log.lines().find_map(|line| line.split_once(words)).map(|(_, rest)| rest.trim_end());
         let qemu = self.qemu.version()?;
-        let xen = after("(XEN) Xen version ").map(|text| text.split(" (").take(2).collect::<Vec<_>>().join(" ("));
+        let xen = log.lines().find_map(version_in);
         let engines = [
             ("qemu", Some(qemu.trim_start_matches("QEMU emulator version ").to_owned())),
             ("xen", xen),
@@ -189,16 +189,6 @@ impl Machine {
         }
         command
     }
-}
-
-/// The newest 6.1 in a folder, by the numbers in its name.
-fn newest_kernel(boot: &Path) -> Option<PathBuf> {
-    let version = |path: &Path| -> Option<Vec<u32>> {
-        let numbers = path.file_name()?.to_str()?.strip_prefix("vmlinuz-6.1.")?.strip_suffix("-amd64")?;
-        numbers.split(['.', '-']).map(|number| number.parse().ok()).collect()
-    };
-    let files = fs::read_dir(boot).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter_map(|path| Some((version(&path)?, path))).max().map(|(_, path)| path)
 }
 
 fn last_lines(log: &str) -> String {

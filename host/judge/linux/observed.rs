@@ -18,7 +18,7 @@
 //! ```
 
 use super::guest::Guest;
-use super::tables::{DirectMap, Run};
+use super::tables::{DirectMap, Run, joined};
 use pgtlab_core::addr::{Pfn, PfnRange, PhysRange};
 use pgtlab_core::geometry::Level;
 use pgtlab_core::layout::Layout;
@@ -63,14 +63,7 @@ impl Observed {
 
 /// Tables of one level that follow one another.
 fn table_runs(tables: &[(Pfn, Level)]) -> Vec<(PfnRange, Level)> {
-    let mut runs: Vec<(PfnRange, Level)> = Vec::new();
-    for &(page, level) in tables {
-        match runs.last_mut() {
-            Some((pages, last)) if pages.end == page && *last == level => pages.end = page.saturating_add(1),
-            _ => runs.push((PfnRange::new(page, page.saturating_add(1)), level)),
-        }
-    }
-    runs
+    joined(tables.iter().map(|&(page, level)| (PfnRange::new(page, page.saturating_add(1)), level)))
 }
 
 const HEAD: &str = "# What Linux did when it built its direct map, stopped before and after `init_mem_mapping`.

@@ -2,7 +2,7 @@
 //! What a strategy does on the machine that a kernel was booted on, from its cell's trace and events.
 
 use super::observed::Observed;
-use super::tables::Run;
+use super::tables::{Run, push};
 use crate::matrix::Contestant;
 use crate::protocol::{Request, Want};
 use crate::spawn::{Limits, run_cell};
@@ -123,13 +123,6 @@ fn run_of(text: &str, backend: Backend) -> Option<Run> {
     let words = words.filter(|word| backend == Backend::Native || !matches!(*word, "G" | "U" | "IO"));
     let words: Vec<&str> = words.collect();
     (words.first() != Some(&"-")).then(|| Run { pages, text: words.join(" ") })
-}
-
-fn push(runs: &mut Vec<Run>, run: Run) {
-    match runs.last_mut() {
-        Some(last) if last.pages.end == run.pages.start && last.text == run.text => last.pages.end = run.pages.end,
-        _ => runs.push(run),
-    }
 }
 
 #[cfg(test)]

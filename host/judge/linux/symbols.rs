@@ -15,6 +15,7 @@
 
 use lzma_rust2::XzReader;
 use memchr::memmem;
+use pgtlab_core::geometry::KERNEL_MAP;
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -38,8 +39,6 @@ const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 const FIRST_DIGIT: usize = 0x30;
 /// Fewer or more names has no kernel.
 const N_NAMES: std::ops::Range<u64> = 1000..1_000_000;
-/// Kernels are linked into the last 2 GiB.
-const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 
 /// Why an image tells no symbols.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,7 +154,7 @@ impl<'k> Tokens<'k> {
 fn names(kernel: &[u8], at: usize, tokens: &Tokens<'_>) -> Option<HashMap<String, u64>> {
     let base = read_u64(kernel, at - 8)?;
     let n = read_u64(kernel, at)?;
-    if base < KERNEL_BASE || !N_NAMES.contains(&n) {
+    if base < KERNEL_MAP.get() || !N_NAMES.contains(&n) {
         return None;
     }
     let n = usize::try_from(n).ok()?;

@@ -76,6 +76,26 @@ pub struct Run {
     pub text: String,
 }
 
+/// Adds a run behind those that are there; one that is mapped alike and follows at once becomes longer.
+pub fn push(runs: &mut Vec<Run>, run: Run) {
+    match runs.last_mut() {
+        Some(last) if last.pages.end == run.pages.start && last.text == run.text => last.pages.end = run.pages.end,
+        _ => runs.push(run),
+    }
+}
+
+/// Pages of one kind each; neighbours of one kind are one.
+pub fn joined<K: PartialEq>(pages: impl IntoIterator<Item = (PfnRange, K)>) -> Vec<(PfnRange, K)> {
+    let mut joined: Vec<(PfnRange, K)> = Vec::new();
+    for (pages, kind) in pages {
+        match joined.last_mut() {
+            Some((last, of)) if last.end == pages.start && *of == kind => last.end = pages.end,
+            _ => joined.push((pages, kind)),
+        }
+    }
+    joined
+}
+
 /// The direct map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirectMap {
@@ -106,13 +126,6 @@ impl DirectMap {
         walk.visit(root >> GEOMETRY.page_shift, GEOMETRY.root_level(), 0)?;
         map.tables.sort_unstable();
         Ok(map)
-    }
-
-    fn push(&mut self, pages: PfnRange, text: String) {
-        match self.runs.last_mut() {
-            Some(last) if last.pages.end == pages.start && last.text == text => last.pages.end = pages.end,
-            _ => self.runs.push(Run { pages, text }),
-        }
     }
 }
 
@@ -161,7 +174,7 @@ impl<E, T: FnMut(u64) -> Result<Vec<u64>, E>> Walk<'_, T> {
         if self.frames.is_same() && flags.contains(EntryFlags::GLOBAL) {
             text += " G";
         }
-        self.map.push(PfnRange::new(page, page.saturating_add(span)), text);
+        push(&mut self.map.runs, Run { pages: PfnRange::new(page, page.saturating_add(span)), text });
     }
 }
 

@@ -104,14 +104,11 @@ impl Firmware {
     #[must_use]
     pub fn new(e820: &E820Map, has_old_board: bool) -> Self {
         let has_high = e820.ram().any(|ram| HIGH < ram.end.get());
-        let low = e820.ram().filter(|ram| ram.start.get() < HIGH);
-        let low_top = low.map(|ram| ram.end.get()).max().unwrap_or_default();
-        let (board, low_end) = match has_high {
-            false => (Board::Current, FLAT_LOW_END),
-            true if low_top <= WHOLE_GIB_LOW_END - TABLES_BYTES || !has_old_board => {
-                (Board::Current, WHOLE_GIB_LOW_END)
-            }
-            true => (Board::Of2013, FLAT_LOW_END),
+        let (board, low_end) = if has_high {
+            // Without the old board what lies above the current one's low end is left out.
+            with_high_ram(e820.ram(), has_old_board).unwrap_or((Board::Current, WHOLE_GIB_LOW_END))
+        } else {
+            (Board::Current, FLAT_LOW_END)
         };
         let mut firmware = Self { map: Vec::new(), left_out: Vec::new(), added: None, board, low_end, has_old_board };
         let mut room = MOST_RAM_BYTES;
@@ -149,10 +146,7 @@ impl Firmware {
                 self.left_out.push((piece, why));
                 continue;
             }
-            let kept_end = match piece.len() <= *room {
-                true => piece.end,
-                false => PhysAddr::new(piece.start.get() + *room / MIB * MIB),
-            };
+            let kept_end = if piece.len() <= *room { piece.end } else { piece.start.saturating_add(*room / MIB * MIB) };
             let kept = PhysRange::new(piece.start, kept_end);
             *room -= kept.len();
             if !kept.is_empty() {
@@ -174,14 +168,8 @@ impl Firmware {
         let ends = self.map.iter().map(|entry| entry.range.end.get().next_multiple_of(MIB));
         let mut starts: Vec<u64> = ends.chain([HIGH]).filter(|start| HIGH <= *start).collect();
         starts.sort_unstable();
-        let low = self.map.iter().filter(|entry| entry.kind == E820Type::Ram && entry.range.start.get() < HIGH);
-        let low_top = low.map(|entry| entry.range.end.get()).max().unwrap_or_default();
         if self.board == Board::Current && self.low_end == FLAT_LOW_END {
-            (self.board, self.low_end) = match low_top <= WHOLE_GIB_LOW_END - TABLES_BYTES {
-                true => (Board::Current, WHOLE_GIB_LOW_END),
-                false if self.has_old_board => (Board::Of2013, FLAT_LOW_END),
-                false => return None,
-            };
+            (self.board, self.low_end) = with_high_ram(self.ram(), self.has_old_board)?;
         }
         let added = starts
             .into_iter()
@@ -193,10 +181,14 @@ impl Firmware {
         Some(())
     }
 
+    fn ram(&self) -> impl Iterator<Item = PhysRange> {
+        self.map.iter().filter(|entry| entry.kind == E820Type::Ram).map(|entry| entry.range)
+    }
+
     /// Bytes of RAM.
     #[must_use]
     pub fn ram_bytes(&self) -> u64 {
-        self.map.iter().filter(|entry| entry.kind == E820Type::Ram).map(|entry| entry.range.len()).sum()
+        self.ram().map(PhysRange::len).sum()
     }
 
     /// RAM of the machine under it: how much, and where it ends below 4 GiB.
@@ -204,8 +196,7 @@ impl Firmware {
     /// QEMU keeps to whole GiB as soon as RAM reaches that end, so without RAM above 4 GiB the end lies behind it.
     #[must_use]
     pub fn memory(&self) -> (u64, u64) {
-        let ram = self.map.iter().filter(|entry| entry.kind == E820Type::Ram);
-        let top = ram.map(|entry| entry.range.end.get()).max().unwrap_or_default();
+        let top = self.ram().map(|ram| ram.end.get()).max().unwrap_or_default();
         match top.saturating_sub(HIGH) {
             0 => (self.low_end, self.low_end + MIB),
             high => (self.low_end + high.next_multiple_of(MIB), self.low_end),
@@ -236,6 +227,16 @@ impl Firmware {
         let at = (0..n).find(|at| put.get(*at) != told.get(*at))?;
         Some(Difference { put: put.get(at).copied(), told: told.get(at).copied() })
     }
+}
+
+/// A board that has this RAM below 4 GiB and more above, and where its RAM ends below; none if there is none.
+fn with_high_ram(ram: impl Iterator<Item = PhysRange>, has_old_board: bool) -> Option<(Board, u64)> {
+    let low = ram.filter(|ram| ram.start.get() < HIGH);
+    let low_top = low.map(|ram| ram.end.get()).max().unwrap_or_default();
+    if low_top <= WHOLE_GIB_LOW_END - TABLES_BYTES {
+        return Some((Board::Current, WHOLE_GIB_LOW_END));
+    }
+    has_old_board.then_some((Board::Of2013, FLAT_LOW_END))
 }
 
 /// The entries ascending, neighbours of one type as one.

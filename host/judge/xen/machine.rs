@@ -133,8 +133,7 @@ impl Machine {
     /// One of them is missing.
     pub fn find() -> Result<Self, Unavailable> {
         let qemu = Qemu::find()?;
-        let mut boots = engine::roots().map(|root| root.join("boot")).chain([PathBuf::from("/boot")]);
-        let xen = boots.find_map(|boot| newest_xen(&boot)).ok_or_else(|| Unavailable {
+        let xen = engine::newest_boot_image("xen-", "-amd64.gz").ok_or_else(|| Unavailable {
             what: "Xen",
             why: format!("no xen-*-amd64.gz in /boot or {}", engine::ENGINES),
             hint: "`just engines` unpacks it, or install a xen-hypervisor",
@@ -240,12 +239,13 @@ impl Machine {
         let prepare = |place: &Path, source| MachineError::Prepare { place: place.display().to_string(), source };
         let folder = tempfile::tempdir().map_err(|source| prepare(&env::temp_dir(), source))?;
         let place = |name: &str| folder.path().join(name);
-        self.unpack_xen(&place("xen"))?;
+        let mut xen = self.unpacked_xen()?;
         if let Some(firmware) = &self.firmware {
-            let xen = fs::read(place("xen")).map_err(|source| prepare(folder.path(), source))?;
-            fs::write(place("xen"), shim::image(&xen, firmware)?).map_err(|source| prepare(folder.path(), source))?;
+            xen = shim::image(&xen, firmware)?;
         }
-        let written = fs::write(place("guest"), GUEST).and_then(|()| fs::write(place("records"), module));
+        let written = fs::write(place("xen"), xen)
+            .and_then(|()| fs::write(place("guest"), GUEST))
+            .and_then(|()| fs::write(place("records"), module));
         written.map_err(|source| prepare(folder.path(), source))?;
         let ended = engine::run(&self.boot(folder.path()), wall)?;
         let log = fs::read(place("log")).map_err(|source| prepare(folder.path(), source))?;
@@ -253,12 +253,11 @@ impl Machine {
     }
 
     /// Xen is a 32-bit image to a boot loader, and packed; QEMU takes it only unpacked.
-    pub(crate) fn unpack_xen(&self, to: &Path) -> Result<(), MachineError> {
+    pub(crate) fn unpacked_xen(&self) -> Result<Vec<u8>, MachineError> {
         let cannot = |source| MachineError::Prepare { place: self.xen.display().to_string(), source };
-        let image = fs::File::create(to).map_err(cannot)?;
-        let status = Command::new("gzip").arg("-dc").arg(&self.xen).stdin(Stdio::null()).stdout(image).status();
-        match status.map_err(cannot)? {
-            status if status.success() => Ok(()),
+        let unpacked = Command::new("gzip").arg("-dc").arg(&self.xen).stdin(Stdio::null()).output().map_err(cannot)?;
+        match unpacked.status {
+            status if status.success() => Ok(unpacked.stdout),
             status => Err(cannot(io::Error::other(format!("gzip ended with {status}")))),
         }
     }
@@ -292,17 +291,6 @@ impl Machine {
     }
 }
 
-/// The newest Xen in a folder, by the version in its name.
-fn newest_xen(boot: &Path) -> Option<PathBuf> {
-    let version = |path: &Path| -> Option<Vec<u32>> {
-        let name = path.file_name()?.to_str()?;
-        let numbers = name.strip_prefix("xen-")?.strip_suffix("-amd64.gz")?.split('.');
-        numbers.map(|number| number.parse().ok()).collect()
-    };
-    let files = fs::read_dir(boot).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter_map(|path| Some((version(&path)?, path))).max().map(|(_, path)| path)
-}
-
 /// The records as the guest reads them.
 fn module(records: &[Record]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -320,12 +308,16 @@ fn read_range(text: &str) -> Option<E820Entry> {
     Some(E820Entry { range: PhysRange::from_numbers(start, start.checked_add(bytes)?), kind })
 }
 
+/// What Xen says of itself in a line of its log, without who built it.
+pub(crate) fn version_in(line: &str) -> Option<String> {
+    let (_, version) = line.split_once("(XEN) Xen version ")?;
+    Some(version.trim_end().split(" (").take(2).collect::<Vec<_>>().join(" ("))
+}
+
 fn read_log(log: &str, status: ExitStatus, start: Instant) -> Result<Console, MachineError> {
     let (mut lines, mut memory_map, mut xen) = (Vec::new(), Vec::new(), String::new());
     for line in log.lines().map(str::trim_end) {
-        if let Some(version) = line.strip_prefix("(XEN) Xen version ") {
-            version.split(" (").take(2).collect::<Vec<_>>().join(" (").clone_into(&mut xen);
-        }
+        xen = version_in(line).unwrap_or(xen);
         // Xen's own text may stand before the guest's on the line.
         let Some((_, said)) = line.split_once(PREFIX) else { continue };
         if let Some(range) = said.strip_prefix("e820 ") {

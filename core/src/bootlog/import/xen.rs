@@ -7,20 +7,17 @@ use crate::addr::{PfnRange, PhysAddr, PhysRange, VirtAddr};
 use crate::bootlog::fact::{Fact, XenBlock};
 use crate::bootlog::machine::{under_xen, under_xen_with};
 use crate::bootlog::{BootLogError, LogKind};
-use crate::geometry::Level;
+use crate::geometry::{KERNEL_MAP, Level};
 use crate::layout::{Layout, Machine, P2m, Reservation, XenBoot};
-
-/// Where the builder maps physical address 0 for the kernel (`__START_KERNEL_map`).
-const KERNEL_BASE: VirtAddr = VirtAddr::new(0xffff_ffff_8000_0000);
 
 /// The physical bytes of a block; `None` outside the kernel's map. The builder prints the ramdisk twice: where it
 /// found it in the machine's memory, and where the kernel's map has it.
 fn block(import: &mut Import<'_>, wanted: XenBlock) -> Option<(usize, PhysRange)> {
     let (line, (start, end)) = import.first(|fact| match fact {
-        Fact::Xen { block, start, end } if *block == wanted && KERNEL_BASE <= *start => Some((*start, *end)),
+        Fact::Xen { block, start, end } if *block == wanted && KERNEL_MAP <= *start => Some((*start, *end)),
         _ => None,
     })?;
-    let phys = |address: VirtAddr| PhysAddr::new(address.offset_from(KERNEL_BASE));
+    let phys = |address: VirtAddr| PhysAddr::new(address.offset_from(KERNEL_MAP));
     Some((line, PhysRange::new(phys(start), phys(end))))
 }
 
